@@ -1,0 +1,156 @@
+"""The WSGI middleware: the one place where the parts are put together."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from weakref import WeakSet
+
+from .bayeux.extensions import Extensions
+from .bayeux.monitoring import Monitor
+from .bayeux.server import BayeuxServer
+from .cleanup import CleanupTimer
+from .client import Client
+from .concurrency import Event, RLock, require_patched
+from .connections import Connections
+from .engines import create_engine
+from .errors import ConfigurationError
+from .settings import Settings
+from .transports import Transports
+from .transports.responses import Environ, StartResponse, refuse
+
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+log = logging.getLogger("faye_redis")
+
+adapters: WeakSet[WSGIAdapter] = WeakSet()
+"""Every adapter of this process, for the hooks in ``gunicorn_conf``."""
+
+
+class WSGIAdapter:
+    """A Bayeux server mounted in front of a WSGI application.
+
+    Requests at ``mount`` and below are served here, all others by ``app``, untouched. Nothing is
+    connected and no greenlet runs before the first request (or ``start``), so it may be built
+    before gunicorn forks its workers.
+
+    :param app: the wrapped application; without one, everything outside ``mount`` is 404.
+    :param settings: options as described in :mod:`faye_redis.settings`; environment variables
+        ``FAYE_REDIS_*`` fill in what is not given.
+    :raises ConfigurationError: an option is unknown or wrong.
+    """
+
+    def __init__(
+        self, app: Application | None = None, settings: Mapping[str, Any] | None = None
+    ) -> None:
+        self.settings = Settings.load(settings, os.environ)
+        self.engine = create_engine(self.settings.engine)
+        """The engine; ``adapter.engine.cleanup_expired()`` removes expired clients by hand."""
+        self._app = app
+        self._extensions = Extensions(Event, self)
+        self._monitor = Monitor()
+        self._server = BayeuxServer(self.engine, self.settings, self._extensions, self._monitor)
+        self._connections = Connections(self.engine, self.settings, self._server, self._monitor)
+        self._transports = Transports(self._server, self._connections, self.settings)
+        self._cleanup = CleanupTimer(self.engine, self.settings.engine.gc_interval)
+        self._client: Client | None = None
+        self._starting = RLock()
+        self._pid: int | None = None
+        for extension in self.settings.extensions:
+            self.add_extension(extension)
+        adapters.add(self)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._is_ours(environ.get("PATH_INFO", "")):
+            if self._app is None:
+                return refuse(environ, start_response, 404)
+            return self._app(environ, start_response)
+        if self._pid != os.getpid():
+            self._start_for(environ)
+        return self._transports(environ, start_response)
+
+    def _is_ours(self, path: str) -> bool:
+        """The mount itself, anything below it, and the mount with an extension (Faye)."""
+        mount = self.settings.mount
+        if not path.startswith(mount):
+            return False
+        rest = path[len(mount) :]
+        return rest == "" or rest[0] == "/" or (rest[0] == "." and "/" not in rest)
+
+    # Life
+
+    def start(self) -> None:
+        """Connect and start greenlets, once per process. The first request does it otherwise.
+
+        :raises NotPatchedError: the process is not monkey-patched.
+        :raises ConfigurationError: an option is wrong, as Redis says.
+        """
+        with self._starting:
+            if self._pid == os.getpid():
+                return
+            require_patched()
+            self.engine.start(self._connections)
+            self._connections.start()
+            self._cleanup.start()
+            self._pid = os.getpid()
+
+    def _start_for(self, environ: Environ) -> None:
+        if environ.get("wsgi.multiprocess"):
+            self.require_shared_engine()
+        self.start()
+
+    def require_shared_engine(self) -> None:
+        """:raises ConfigurationError: the engine keeps everything in this one process."""
+        if self.settings.engine.type == "memory":
+            raise ConfigurationError(
+                "engine.type", "'memory' serves one process, and would deliver to some of the "
+                "clients only; use 'redis', or run gunicorn with one worker (-w 1)"
+            )
+
+    def drain(self) -> None:
+        """Answer held requests at once and close sockets with 1001, spread over
+        ``drain_jitter`` seconds, which this takes; for a worker that is about to stop."""
+        self._connections.drain()
+        self._transports.close(self.settings.drain_jitter)
+
+    def close(self) -> None:
+        """Stop: held requests are answered, sockets closed, connections to Redis dropped."""
+        if self._pid != os.getpid():
+            return
+        self._pid = None
+        self._cleanup.close()
+        self._connections.close()
+        self._transports.close(0)
+        self.engine.close()
+        self._monitor.trigger("close")
+
+    # For the application
+
+    def get_client(self) -> Client:
+        """The in-process client, always the same one."""
+        if self._client is None:
+            self._client = Client(self._server, self._connections, self.start)
+        return self._client
+
+    def add_extension(self, extension: Any) -> None:
+        """Have messages pass through ``extension.incoming`` and ``extension.outgoing``, each
+        taking (message, callback) or (message, request, callback), as in Faye."""
+        self._extensions.add(extension)
+
+    def remove_extension(self, extension: Any) -> None:
+        """Undo ``add_extension``; nothing if it was not added."""
+        self._extensions.remove(extension)
+
+    def on(self, event: str, callback: Callable[..., Any]) -> None:
+        """Call ``callback`` on ``handshake``, ``subscribe``, ``unsubscribe``, ``publish``,
+        ``disconnect``, ``connection:open``, ``connection:close`` or ``close``.
+
+        :raises ConfigurationError: there is no such event.
+        """
+        self._monitor.on(event, callback)
+
+    def off(self, event: str, callback: Callable[..., Any] | None = None) -> None:
+        """Undo ``on``, for one callback or all of the event."""
+        self._monitor.off(event, callback)

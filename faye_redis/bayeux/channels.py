@@ -1,0 +1,46 @@
+"""Meta and service channels, and which subscriptions a channel matches (Bayeux 2.2)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from .grammar import is_subscription
+
+HANDSHAKE = "/meta/handshake"
+CONNECT = "/meta/connect"
+DISCONNECT = "/meta/disconnect"
+SUBSCRIBE = "/meta/subscribe"
+UNSUBSCRIBE = "/meta/unsubscribe"
+
+
+def is_meta(name: str) -> bool:
+    """True for ``/meta`` and the channels and patterns under it."""
+    return _is_under("/meta", name)
+
+
+def is_service(name: str) -> bool:
+    """True for ``/service`` and the channels and patterns under it."""
+    return _is_under("/service", name)
+
+
+def _is_under(root: str, name: str) -> bool:
+    return (name == root or name.startswith(root + "/")) and is_subscription(name)
+
+
+@lru_cache(maxsize=1024)
+def expand(name: str) -> tuple[str, ...]:
+    """The names of every subscription that matches channel ``name``, each once.
+
+    ``/a/b`` gives ``/**``, ``/a/b``, ``/a/*`` and ``/a/**``. A service channel is no broadcast
+    channel (Bayeux 2.2.3): only subscriptions to it, or to patterns under ``/service``, match.
+    Those are open to in-process clients alone, so no remote client ever sees its messages.
+
+    :param name: a valid channel, see :func:`~faye_redis.bayeux.grammar.is_channel`.
+    """
+    segments = name.split("/")[1:]
+    parents = ["/" + "/".join(segments[:depth]) for depth in range(1, len(segments))]
+    deep = [f"{parent}/**" for parent in parents]
+    shallow = f"{parents[-1]}/*" if parents else "/*"
+    if segments[0] != "service":
+        return ("/**", name, shallow, *deep)
+    return (name, shallow, *deep) if parents else (name,)

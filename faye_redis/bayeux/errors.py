@@ -1,0 +1,51 @@
+"""Errors as they stand in replies: ``code:arguments:text`` (Bayeux 3.14), in one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+TEXTS = {
+    300: "Version mismatch",
+    301: "Connection types not supported",
+    302: "Extension mismatch",
+    400: "Bad request",
+    401: "Unknown client",
+    402: "Missing required parameter",
+    403: "Forbidden channel",
+    404: "Unknown channel",
+    405: "Invalid channel",
+    406: "Unknown extension",
+    407: "Failed to publish",
+    409: "Too many subscriptions",
+    500: "Internal server error",
+}
+"""Faye's codes and texts, and 409."""
+
+MESSAGE_DELETED = "404::message_deleted"
+"""An extension dropped the message or its reply (CometD's token; Faye keeps silent)."""
+
+MAX_ARGUMENTS = 255
+"""Characters of the arguments that are repeated to whoever sent them."""
+
+
+def error(code: int, *args: Any) -> str:
+    """The text of error ``code``: ``error(405, "/x")`` is ``"405:/x:Invalid channel"``.
+
+    :param args: taken from a message, so JSON values of any kind; written as JavaScript would.
+    """
+    return f"{code}:{_text(list(args))[:MAX_ARGUMENTS]}:{TEXTS[code]}"
+
+
+def _text(value: Any) -> str:
+    """A JSON value as JavaScript's ``String()`` gives it; clients know Faye's texts."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    if isinstance(value, dict):
+        return "[object Object]"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

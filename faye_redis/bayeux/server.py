@@ -1,0 +1,363 @@
+"""The six verbs of Bayeux: one incoming message in, its encoded replies out.
+
+Fields, codes, texts and which error wins are those of Faye's server. Where Faye tests one thing
+after another and lets the last failure win, a verb here tests in the opposite order and stops at
+the first failure, so that the store is only asked when nothing else is wrong. "preset" is the
+error that an extension put into the message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+
+from ..engines.base import Engine
+from ..errors import EngineError, Superseded, UnknownClient
+from . import advice, channels, messages
+from .errors import MESSAGE_DELETED, error
+from .extensions import Extensions
+from .grammar import is_channel, is_client_id, is_counter, is_subscription
+from .messages import Message, encode, present, refusal, success
+from .monitoring import Monitor
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+Environ = dict[str, Any]
+
+BAYEUX_VERSION = "1.0"
+CONNECTION_TYPES = ("long-polling", "cross-origin-long-polling", "callback-polling",
+                    "websocket", "eventsource", "in-process")
+
+log = logging.getLogger("faye_redis")
+
+
+class Link(Protocol):
+    """How one transport serves ``/meta/connect``."""
+
+    def connect(self, pending: PendingReply) -> list[bytes]:
+        """Poll: wait, then return ``pending.finish(messages)``. Socket: take the client over,
+        return nothing and send ``pending.finish()`` later.
+
+        :raises UnknownClient: the client does not exist.
+        :raises Superseded: a newer request of the client took over; no reply must be sent.
+        """
+
+    def disconnected(self, client_id: str) -> None:
+        """The client has left; called once its reply has been made."""
+
+
+class Exchange(NamedTuple):
+    """A message being carried out, and the reply that its verb completes."""
+
+    message: Message
+    reply: Message
+    request: Environ | None
+    link: Link
+
+
+class PendingReply:
+    """A successful ``/meta/connect`` reply, waiting for messages or for its deadline."""
+
+    __slots__ = ("_server", "client_id", "connect_id", "hold", "reply", "request")
+
+    def __init__(self, server: BayeuxServer, exchange: Exchange, hold: float) -> None:
+        self._server = server
+        self.client_id: str = exchange.message["clientId"]
+        self.connect_id = _connect_id(exchange.message.get("id"))
+        """The message id as text; "" if there is none, or none that tells the order of two
+        connects, see :func:`~faye_redis.bayeux.grammar.is_counter`."""
+        self.hold = hold
+        """Seconds the reply may be held."""
+        self.reply = exchange.reply
+        """The reply with its advice; may be changed until ``finish``."""
+        self.request = exchange.request
+        """The WSGI environ of the request that carries the reply; None in process."""
+
+    def finish(self, payloads: Sequence[bytes] = ()) -> list[bytes]:
+        """The encoded reply followed by ``payloads``, all through the outgoing extensions.
+
+        Blocks only if an outgoing extension does.
+        """
+        reply = self._server.send(self.reply, self.request)
+        return [*reply, *self._server.deliver(payloads, self.request)]
+
+
+class Refused(Exception):
+    """A verb refuses its message; carries the error as it goes into the reply."""
+
+    def __init__(self, error: Any) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+Verb = Callable[[Exchange], list[bytes]]
+
+
+class BayeuxServer:
+    """Speaks Bayeux on behalf of one engine. Holds no state of clients; any thread may call.
+
+    :param settings: uses timeout, interval, max_channel_length, max_subscriptions and
+        require_client_id.
+    """
+
+    def __init__(
+        self, engine: Engine, settings: Settings, extensions: Extensions, monitor: Monitor
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._extensions = extensions
+        self._monitor = monitor
+        self._verbs: dict[str, Verb] = {
+            channels.HANDSHAKE: self._handshake,
+            channels.CONNECT: self._connect,
+            channels.DISCONNECT: self._disconnect,
+            channels.SUBSCRIBE: self._subscribe,
+            channels.UNSUBSCRIBE: self._unsubscribe,
+        }
+
+    def process(self, message: Message, request: Environ | None, link: Link) -> list[bytes]:
+        """Carry out one message; return its encoded replies, in the order to be sent.
+
+        A failure of any kind becomes an error reply, so that the rest of a batch goes on. There
+        is no reply only if ``link`` will send it later.
+
+        :param request: the WSGI environ it came with; None means in process, which is trusted
+            with meta and service channels.
+        :raises Superseded: a newer request of the client took over; answer this one with nothing.
+        """
+        if self._extensions.incoming:
+            piped = self._extensions.run("incoming", message, request)
+            if piped is None:
+                return [encode(refusal(message, MESSAGE_DELETED))]
+            message = piped
+        return self._carry_out(Exchange(message, success(message), request, link))
+
+    @property
+    def changes_outgoing(self) -> bool:
+        """Whether ``deliver`` does anything, and so may wait."""
+        return bool(self._extensions.outgoing)
+
+    def deliver(self, payloads: Sequence[bytes], request: Environ | None) -> Sequence[bytes]:
+        """Pass messages on their way to a client through the outgoing extensions.
+
+        One that an extension drops, or that carries an error afterwards, is not delivered.
+
+        :returns: ``payloads`` itself when there are no outgoing extensions.
+        """
+        if not self._extensions.outgoing:
+            return payloads
+        piped = (self._pipe_push(payload, request) for payload in payloads)
+        return [payload for payload in piped if payload is not None]
+
+    def send(self, reply: Message, request: Environ | None) -> list[bytes]:
+        """Encode one reply, through the outgoing extensions. A reply they drop is replaced by an
+        error, since a client that gets no reply sends its message again and again."""
+        if not self._extensions.outgoing:
+            return [encode(reply)]
+        piped = self._extensions.run("outgoing", reply, request)
+        if piped is None:
+            return [encode(refusal(reply, MESSAGE_DELETED))]
+        return [messages.try_encode(piped) or encode(refusal(reply, error(500)))]
+
+    def _pipe_push(self, payload: bytes, request: Environ | None) -> bytes | None:
+        piped = self._extensions.run("outgoing", messages.decode(payload), request)
+        if piped is None or present(piped.get("error")):
+            return None
+        return messages.try_encode(piped)
+
+    def _carry_out(self, exchange: Exchange) -> list[bytes]:
+        channel = exchange.message.get("channel")
+        try:
+            return self._verb(channel)(exchange)
+        except Superseded:
+            raise
+        except Refused as refused:
+            return self._fail(exchange, refused.error)
+        except UnknownClient:
+            return self._fail(exchange, error(401, exchange.message.get("clientId")))
+        except EngineError as problem:
+            log.error("%s failed: %s", channel, problem)
+        except Exception:
+            log.exception("%s failed", channel)
+        return self._fail(exchange, error(500), "retry")
+
+    def _verb(self, channel: Any) -> Verb:
+        if not isinstance(channel, str):
+            return self._publish
+        known = self._verbs.get(channel)
+        if known is None:
+            known = self._forbidden if channels.is_meta(channel) else self._publish
+        return known
+
+    def _fail(self, exchange: Exchange, failure: Any, reconnect: str = "handshake") -> list[bytes]:
+        reply, channel = exchange.reply, exchange.message.get("channel")
+        reply["successful"] = False
+        reply["error"] = failure
+        if channel in (channels.CONNECT, channels.DISCONNECT):
+            reply.pop("clientId", None)
+        if channel in (channels.HANDSHAKE, channels.CONNECT):
+            reply["advice"] = advice.failure(reconnect, self._settings.interval)
+        return self.send(reply, exchange.request)
+
+    def _handshake(self, exchange: Exchange) -> list[bytes]:
+        """Bayeux, "Handshake Request": MUST contain version, supportedConnectionTypes; MAY
+        contain minimumVersion, ext, id.
+
+        Refused for, in this order: 402 types, 301, 402 version, preset.
+        """
+        message, reply = exchange.message, exchange.reply
+        reply["version"] = BAYEUX_VERSION
+        reply["supportedConnectionTypes"] = list(CONNECTION_TYPES)
+        offered = _required(message, "supportedConnectionTypes")
+        if not isinstance(offered, list) or not any(name in CONNECTION_TYPES for name in offered):
+            raise Refused(error(301, offered))
+        _required(message, "version")
+        _refuse_preset(message)
+        reply["clientId"] = client_id = self._engine.create_client()
+        reply["advice"] = self._advice(message)
+        self._monitor.trigger("handshake", client_id)
+        return self.send(reply, exchange.request)
+
+    def _connect(self, exchange: Exchange) -> list[bytes]:
+        """Bayeux, "Connect Request": MUST contain clientId, connectionType; MAY contain ext, id.
+
+        Refused for, in this order: 402 connectionType, 301, 402 clientId, 401, preset. An
+        EventSource client is answered at once: its messages come by the stream.
+        """
+        message = exchange.message
+        connection_type = _required(message, "connectionType")
+        if connection_type not in CONNECTION_TYPES:
+            raise Refused(error(301, connection_type))
+        client_id = _client_id(message)
+        self._refuse_known(client_id, message.get("error"))
+        exchange.reply["advice"] = self._advice(message)
+        hold = advice.hold(message.get("advice"), self._settings.timeout)
+        pending = PendingReply(self, exchange, hold)
+        if connection_type == "eventsource":
+            self._engine.touch(client_id)
+            return pending.finish()
+        return exchange.link.connect(pending)
+
+    def _disconnect(self, exchange: Exchange) -> list[bytes]:
+        """Bayeux, "Disconnect Request": MUST contain clientId; MAY contain ext, id.
+
+        Refused for, in this order: 402, 401, preset.
+        """
+        client_id = _client_id(exchange.message)
+        self._refuse_known(client_id, exchange.message.get("error"))
+        self._monitor.departed(client_id, self._engine.destroy_client(client_id))
+        replies = self.send(exchange.reply, exchange.request)
+        exchange.link.disconnected(client_id)
+        return replies
+
+    def _subscribe(self, exchange: Exchange) -> list[bytes]:
+        """Bayeux, "Subscribe Request"; see ``_change``."""
+        return self._change(exchange, "subscribe", self._engine.subscribe)
+
+    def _unsubscribe(self, exchange: Exchange) -> list[bytes]:
+        """Bayeux, "Unsubscribe Request"; see ``_change``."""
+        return self._change(exchange, "unsubscribe", self._engine.unsubscribe)
+
+    def _change(
+        self, exchange: Exchange, event: str, change: Callable[[str, Collection[str]], list[str]]
+    ) -> list[bytes]:
+        """MUST contain clientId, subscription (a channel, a pattern, or a list of them); MAY
+        contain ext, id. All channels of the list are changed, or none; Faye changes those before
+        the first that it refuses.
+
+        Refused for, in this order: 402 subscription, 402 clientId, 401, preset, 409, and for the
+        first channel that is wrong 405 or 403.
+        """
+        message, reply = exchange.message, exchange.reply
+        reply["subscription"] = []
+        reply["subscription"] = subscription = _required(message, "subscription")
+        client_id = _client_id(message)
+        names = subscription if isinstance(subscription, list) else [subscription]
+        objection = message.get("error") or self._objection(names, exchange.request)
+        self._refuse_known(client_id, objection)
+        if names:
+            for name in change(client_id, list(dict.fromkeys(names))):
+                self._monitor.trigger(event, client_id, name)
+        else:
+            self._engine.touch(client_id)
+        return self.send(reply, exchange.request)
+
+    def _publish(self, exchange: Exchange) -> list[bytes]:
+        """Bayeux, "Publish Request": MUST contain channel, data (null is data); MAY contain
+        clientId, ext, id. Accepted once the engine has it.
+
+        Refused for, in this order: 402 data, 405, preset, if clients must be known 402 clientId
+        and 401, then 407.
+        """
+        message, channel = exchange.message, exchange.message.get("channel")
+        if "data" not in message:
+            raise Refused(error(402, "data"))
+        if not is_channel(channel) or len(channel) > self._settings.max_channel_length:
+            raise Refused(error(405, channel))
+        _refuse_preset(message)
+        if self._settings.require_client_id and exchange.request is not None:
+            self._engine.touch(_client_id(message))
+        operation, payload = messages.publication(message)
+        self._store(channel, payload, operation)
+        self._monitor.trigger("publish", message.get("clientId"), channel, message["data"])
+        return self.send(exchange.reply, exchange.request)
+
+    def _store(self, channel: str, payload: bytes, operation: str) -> None:
+        try:
+            self._engine.publish(channel, payload, operation)
+        except EngineError as problem:
+            log.error("publish to %s failed: %s", channel, problem)
+            raise Refused(error(407, channel)) from problem
+
+    def _forbidden(self, exchange: Exchange) -> NoReturn:
+        """Bayeux 2.2.2: there are five meta channels, and nothing is published to any."""
+        raise Refused(error(403, exchange.message["channel"]))
+
+    def _refuse_known(self, client_id: str, objection: Any) -> None:
+        """Refuse if there is an objection; but an unknown client is told that it is unknown."""
+        if present(objection):
+            self._engine.touch(client_id)
+            raise Refused(objection)
+
+    def _objection(self, names: list[Any], request: Environ | None) -> str | None:
+        """The error for the first of ``names`` that may not be subscribed to; None if all may."""
+        limit = self._settings.max_subscriptions
+        if request is not None and len(names) > limit:
+            return error(409, limit)
+        for name in names:
+            if not is_subscription(name) or len(name) > self._settings.max_channel_length:
+                return error(405, name)
+            if request is not None and (channels.is_meta(name) or channels.is_service(name)):
+                return error(403, name)
+        return None
+
+    def _advice(self, message: Message) -> dict[str, Any]:
+        settings = self._settings
+        return advice.success(message.get("connectionType"), settings.timeout, settings.interval)
+
+
+def _required(message: Message, field: str) -> Any:
+    value = message.get(field)
+    if not present(value):
+        raise Refused(error(402, field))
+    return value
+
+
+def _refuse_preset(message: Message) -> None:
+    if present(message.get("error")):
+        raise Refused(message["error"])
+
+
+def _client_id(message: Message) -> str:
+    """The client id; one that no engine can have issued is unknown without asking."""
+    client_id = _required(message, "clientId")
+    if not is_client_id(client_id):
+        raise UnknownClient(str(client_id))
+    return client_id
+
+
+def _connect_id(message_id: Any) -> str:
+    text = str(message_id) if isinstance(message_id, str | int) else ""
+    return text if is_counter(text) else ""

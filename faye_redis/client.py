@@ -1,0 +1,183 @@
+"""The in-process client: publish and subscribe from the application that hosts the server."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from .bayeux.channels import DISCONNECT, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, expand
+from .concurrency import RLock, spawn
+from .errors import PublishError, SubscriptionError
+
+if TYPE_CHECKING:
+    from .bayeux.server import BayeuxServer, PendingReply
+    from .connections import Connections
+
+log = logging.getLogger("faye_redis.client")
+
+_MOST_WAITING = 10_000  # messages not yet given to callbacks; the rest waits in the engine
+
+Callback = Callable[[Any], object]
+
+
+class Subscription:
+    """What ``Client.subscribe`` returns."""
+
+    def __init__(self, client: Client, channel: str, callback: Callback) -> None:
+        self._client = client
+        self.channel = channel
+        self.callback = callback
+
+    def cancel(self) -> None:
+        """Stop calling the callback. Idempotent."""
+        self._client.cancel(self)
+
+
+class Client:
+    """A Bayeux client without a network. It is trusted: extensions see its messages with no
+    request, and it may use ``/service`` channels.
+
+    Delivery is as for any other client: what is published on any worker arrives once, in order of
+    publisher and channel. Callbacks run one at a time in a greenlet of this client.
+
+    :param start: starts the server if it is not running yet.
+    """
+
+    def __init__(
+        self, server: BayeuxServer, connections: Connections, start: Callable[[], None]
+    ) -> None:
+        self._server = server
+        self._connections = connections
+        self._start = start
+        self._lock = RLock()
+        self._client_id: str | None = None
+        self._subscriptions: dict[str, list[Subscription]] = {}
+        self._inbox: deque[bytes] = deque()
+        self._reading = False
+        self.request = None
+        """No request: what this client sends is trusted."""
+
+    # For the application
+
+    def publish(self, channel: str, data: Any) -> None:
+        """Publish ``data`` (anything that is JSON). When it returns, the engine has the message.
+
+        :raises PublishError: it was refused or could not be stored; the text is a Bayeux error.
+        """
+        self._start()
+        try:
+            orjson.dumps(data)
+        except TypeError as error:
+            raise PublishError(f"400::data is no JSON: {error}") from None
+        self._send({"channel": channel, "data": data}, PublishError)
+
+    def subscribe(self, channel: str, callback: Callback) -> Subscription:
+        """Call ``callback(data)`` with every message published to a channel or pattern from now
+        on.
+
+        :raises SubscriptionError: it was refused; the text is a Bayeux error.
+        """
+        self._start()
+        with self._lock:
+            if channel not in self._subscriptions:
+                self._ensure_client()
+                self._meta(SUBSCRIBE, subscription=channel)
+            subscription = Subscription(self, channel, callback)
+            self._subscriptions.setdefault(channel, []).append(subscription)
+        return subscription
+
+    def unsubscribe(self, channel: str) -> None:
+        """Cancel all subscriptions of a channel or pattern. Idempotent."""
+        for subscription in list(self._subscriptions.get(channel, ())):
+            self.cancel(subscription)
+
+    def cancel(self, subscription: Subscription) -> None:
+        """Cancel one subscription. Idempotent."""
+        with self._lock:
+            known = self._subscriptions.get(subscription.channel, [])
+            if subscription in known:
+                known.remove(subscription)
+            if not known and self._subscriptions.pop(subscription.channel, None) is not None:
+                self._meta(UNSUBSCRIBE, subscription=subscription.channel)
+
+    def disconnect(self) -> None:
+        """Leave. A later ``subscribe`` begins anew. Idempotent."""
+        with self._lock:
+            self._subscriptions.clear()
+            if self._client_id:
+                self._connections.closed(self)
+                self._meta(DISCONNECT)
+                self._client_id = None
+
+    def _ensure_client(self) -> None:
+        if self._client_id is None:
+            reply = self._meta(
+                HANDSHAKE, version="1.0", supportedConnectionTypes=["in-process"]
+            )
+            self._client_id = reply["clientId"]
+            self._connections.open(reply["clientId"], self)
+
+    def _meta(self, channel: str, **fields: Any) -> dict[str, Any]:
+        if self._client_id:
+            fields["clientId"] = self._client_id
+        return self._send({"channel": channel, **fields}, SubscriptionError)
+
+    def _send(
+        self, message: dict[str, Any], refusal: type[PublishError] | type[SubscriptionError]
+    ) -> dict[str, Any]:
+        reply: dict[str, Any] = orjson.loads(self._server.process(message, None, self)[0])
+        if not reply["successful"]:
+            raise refusal(reply["error"])
+        return reply
+
+    # For the server: how this transport serves connects (Link), and where messages go (Stream)
+
+    def connect(self, pending: PendingReply) -> list[bytes]:
+        """This client needs no connects; an extension may still send one."""
+        return pending.finish()
+
+    def disconnected(self, client_id: str) -> None:
+        """Nothing to close."""
+
+    def push(self, payloads: Sequence[bytes]) -> bool:
+        self._inbox.extend(payloads)
+        if not self._reading:
+            self._reading = True
+            spawn(self._read)
+        return len(self._inbox) < _MOST_WAITING
+
+    def reply(self, items: list[bytes]) -> None:
+        """No connect is ever held."""
+
+    def close(self, code: int, reason: str) -> None:
+        """The engine has lost or removed the client: subscribe again as a new one."""
+        spawn(self._come_back)
+
+    def _come_back(self) -> None:
+        with self._lock:
+            self._connections.closed(self)
+            self._client_id = None
+            if self._subscriptions:
+                self._ensure_client()
+                self._meta(SUBSCRIBE, subscription=list(self._subscriptions))
+
+    def _read(self) -> None:
+        full = False
+        while self._inbox:
+            full = full or len(self._inbox) >= _MOST_WAITING
+            self._call_back(orjson.loads(self._inbox.popleft()))
+        self._reading = False
+        if full:
+            self._connections.drained(self)
+
+    def _call_back(self, message: dict[str, Any]) -> None:
+        for name in expand(message["channel"]):
+            for subscription in list(self._subscriptions.get(name, ())):
+                try:
+                    subscription.callback(message["data"])
+                except Exception:
+                    log.exception("callback of a subscription to %s failed", name)

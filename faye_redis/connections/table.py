@@ -1,0 +1,462 @@
+"""This worker's open connections: open, match, buffer, wake, flush.
+
+Every connection comes about in this order, which is what makes delivery exact:
+
+1. the engine's ``connect`` makes this worker the holder (what others tell about the client from
+   then on is remembered);
+2. the connection is entered in the table and begins to hear of new messages, holding them back;
+3. its channels are followed; this returns when no further message can be missed;
+4. its logs are read up to a cut, the last message id at that moment;
+5. what was held back and lies above the cut is appended, and the connection is live.
+
+A change of subscriptions goes through 3 to 5 again.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..concurrency import Task, monotonic, run_soon, sleep, spawn
+from ..engines.base import Batch, Engine, Message, Session, Verdict
+from ..errors import EngineError, Superseded, UnknownClient
+from .connection import Connection, Poll, Stream, Subscriber
+from .deadlines import Deadlines
+from .followers import Followers
+
+if TYPE_CHECKING:
+    from ..bayeux.monitoring import Monitor
+    from ..bayeux.server import BayeuxServer, PendingReply
+    from ..settings import Settings
+
+log = logging.getLogger("faye_redis.connections")
+
+_READ_LIMIT = 500  # messages of one log read at once
+_FLUSH_AT = 200  # connections with something to send before they are flushed at once
+_TICK_SECONDS = 0.2
+_FOLLOW_SECONDS = 60.0  # a channel is followed so long after the last interest in it
+
+
+class _Opening:
+    """What was told about a client while its connect was on its way to the engine and back."""
+
+    __slots__ = ("connects", "destroyed", "released", "version")
+
+    def __init__(self) -> None:
+        self.connects = 0
+        self.released = 0
+        self.version = 0
+        self.destroyed = False
+
+
+class Connections:
+    """The table. Implements ``EngineEvents``: those calls come from the listener, never block,
+    and run no user code.
+
+    :param server: passes pushed messages through the outgoing extensions.
+    """
+
+    def __init__(
+        self, engine: Engine, settings: Settings, server: BayeuxServer, monitor: Monitor
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._server = server
+        self._monitor = monitor
+        self._clients: dict[str, Connection] = {}
+        self._opening: dict[str, _Opening] = {}
+        self._streams: dict[Stream, Subscriber] = {}
+        self._followers = Followers(monotonic)
+        self._held_replies: Deadlines[tuple[Subscriber, PendingReply]] = Deadlines()
+        self._touched: list[Connection] = []
+        self._keeper: Task | None = None
+        self._next_ping = 0.0
+        self._draining = False
+
+    def start(self) -> None:
+        """Start the greenlet that keeps held clients alive and ends what is due."""
+        self._keeper = spawn(self._keep)
+
+    def drain(self) -> None:
+        """Answer every held poll now, and hold none from now on."""
+        self._draining = True
+        for connection in list(self._clients.values()):
+            connection.wake()
+
+    def close(self) -> None:
+        """Drain, and keep nobody alive any more. Streams are closed by their transports."""
+        self.drain()
+        if self._keeper:
+            self._keeper.kill()
+
+    # Polls
+
+    def poll(
+        self, pending: PendingReply, hold: bool, sock: socket.socket | None
+    ) -> list[bytes]:
+        """Serve one ``/meta/connect`` of a polling transport: wait for messages, answer.
+
+        :param hold: False answers at once.
+        :param sock: the peer's socket, watched while the reply is held; None if it has none.
+        :returns: the encoded reply and messages.
+        :raises UnknownClient: the client does not exist.
+        :raises Superseded: the request must not be answered: it was sent again, or its socket
+            has been closed; the messages stay where they are.
+        """
+        poll = Poll(pending.client_id)
+        deadline = monotonic() + (pending.hold if hold else 0)
+        try:
+            self._open(poll, pending.connect_id, stream=False)
+            messages = self._await_answer(poll, pending.connect_id, deadline, sock)
+        finally:
+            self._drop(poll)
+        return pending.finish([message.payload for message in messages])
+
+    def _await_answer(
+        self, poll: Poll, connect_id: str, deadline: float, sock: socket.socket | None
+    ) -> list[Message]:
+        while True:
+            self._catch_up(poll)
+            while not (poll.outgoing or poll.closed or poll.abandoned or poll.is_outdated):
+                if poll.session.repeat_to is not None or self._draining:
+                    break
+                if monotonic() >= deadline:
+                    break
+                poll.wait(deadline - monotonic(), sock)
+            if poll.abandoned:
+                raise Superseded("the peer has closed its socket")
+            messages, position = self._answer(poll)
+            verdict = self._engine.answer(poll.client_id, poll.session, connect_id, position)
+            if verdict is Verdict.CHANGED:
+                poll.newest_version = max(poll.newest_version, poll.session.version + 1)
+            elif verdict is Verdict.REPEATED:
+                raise Superseded("the request was sent again")
+            else:
+                return messages if verdict is Verdict.RECORDED else []
+
+    def _answer(self, poll: Poll) -> tuple[list[Message], int]:
+        """What to answer now, and the position up to which that is everything."""
+        end = poll.session.repeat_to
+        if end is not None:
+            return [message for message in poll.outgoing if message.id <= end], end
+        messages = _fitting(poll.outgoing, self._settings.max_message_size)
+        complete = len(messages) == len(poll.outgoing)
+        return messages, poll.position if complete else messages[-1].id
+
+    # Streams
+
+    def bind(self, stream: Stream, pending: PendingReply) -> None:
+        """Serve one ``/meta/connect`` that came by a socket: the socket gets the client's
+        messages from now on, and later the reply.
+
+        :raises UnknownClient: the client does not exist; what the socket was bound to before
+            stays.
+        """
+        bound = self._streams.get(stream)
+        if bound and bound.client_id == pending.client_id and not bound.closed:
+            self._engine.touch(pending.client_id)
+            self._complete(bound)
+        else:
+            bound = self._attach(pending.client_id, stream, pending.connect_id)
+        bound.pending = pending
+        if bound.closed or not pending.hold:
+            self._complete(bound)
+        else:
+            self._held_replies.add(monotonic() + pending.hold, (bound, pending))
+
+    def open(self, client_id: str, stream: Stream) -> None:
+        """Give a client's messages to a stream that sends no connects of its own.
+
+        :raises UnknownClient: the client does not exist.
+        """
+        self._attach(client_id, stream, "")
+
+    def _attach(self, client_id: str, stream: Stream, connect_id: str) -> Subscriber:
+        subscriber = Subscriber(client_id, stream)
+        self._open(subscriber, connect_id, stream=True)
+        former = self._streams.get(stream)
+        self._streams[stream] = subscriber
+        if former:
+            self._retire(former)
+        spawn(self._bring_up, subscriber)
+        return subscriber
+
+    def drained(self, stream: Stream) -> None:
+        """The stream can take messages again; what it missed is read from the logs."""
+        subscriber = self._streams.get(stream)
+        if subscriber and not subscriber.live:
+            self._bring_up_soon(subscriber)
+
+    def closed(self, stream: Stream) -> None:
+        """The stream's socket is gone; its client may come back until it expires. Idempotent."""
+        subscriber = self._streams.pop(stream, None)
+        if subscriber:
+            subscriber.pending = None
+            if not subscriber.closed:
+                self._drop(subscriber)
+                spawn(self._save, subscriber)
+
+    def _save(self, subscriber: Subscriber) -> None:
+        unsent = subscriber.outgoing
+        position = unsent[0].id - 1 if unsent else subscriber.position
+        try:
+            self._engine.save(subscriber.client_id, subscriber.session.epoch, position)
+        except EngineError as error:
+            log.warning("position of a client not saved: %s", error)
+
+    def _bring_up_soon(self, subscriber: Subscriber) -> None:
+        if not subscriber.catching_up:
+            spawn(self._bring_up, subscriber)
+
+    def _bring_up(self, subscriber: Subscriber) -> None:
+        """Make a stream's connection live, or live again; one greenlet per connection at a time.
+
+        It ends in the middle if the stream's buffer is full: ``drained`` starts it again."""
+        if subscriber.catching_up:
+            return
+        subscriber.catching_up = True
+        try:
+            while not subscriber.closed and (subscriber.is_outdated or not subscriber.live):
+                self._catch_up(subscriber)
+                if not self._flush(subscriber):
+                    return
+        except UnknownClient:
+            self.destroyed(subscriber.client_id)
+        except Superseded:
+            self._retire(subscriber)
+        except EngineError as error:
+            log.warning("a client's messages cannot be read, its socket is closed: %s", error)
+            subscriber.stream.close(1011, "Try again later")
+        finally:
+            subscriber.catching_up = False
+
+    def _flush(self, connection: Connection) -> bool:
+        """Send what waits; False if the stream cannot take more for now."""
+        if not isinstance(connection, Subscriber):
+            connection.wake()
+            return True
+        if self._server.changes_outgoing:
+            if not connection.pushing:
+                spawn(self._push_through_extensions, connection)
+            return True
+        messages, connection.outgoing = connection.outgoing, []
+        return self._push(connection, [message.payload for message in messages])
+
+    def _push_through_extensions(self, subscriber: Subscriber) -> None:
+        """Extensions may wait, so this has a greenlet; one per connection keeps the order."""
+        if subscriber.pushing:
+            return
+        subscriber.pushing = True
+        try:
+            while subscriber.outgoing and not subscriber.closed:
+                message = subscriber.outgoing[0]
+                request = subscriber.stream.request
+                payloads = self._server.deliver([message.payload], request)
+                subscriber.outgoing.pop(0)
+                self._push(subscriber, payloads)
+        finally:
+            subscriber.pushing = False
+
+    def _push(self, subscriber: Subscriber, payloads: Sequence[bytes]) -> bool:
+        if payloads and not subscriber.closed and not subscriber.stream.push(payloads):
+            subscriber.live = False
+            return False
+        return True
+
+    def _complete(self, subscriber: Subscriber) -> None:
+        """Send the connect reply that a stream is owed, if it is."""
+        if pending := subscriber.take_pending():
+            subscriber.stream.reply(pending.finish())
+
+    # Opening, catching up and ending
+
+    def _open(self, connection: Connection, connect_id: str, stream: bool) -> None:
+        """Steps 1 and 2."""
+        client_id = connection.client_id
+        with self._remembering(client_id) as opening:
+            session = self._engine.connect(client_id, connect_id, stream)
+        if opening.destroyed:
+            raise UnknownClient(client_id)
+        connection.begin(session)
+        connection.newest_version = opening.version
+        current = self._clients.get(client_id)
+        if max(opening.released, current.session.epoch if current else 0) > session.epoch:
+            connection.closed = True
+            return
+        if current:
+            self._retire(current)
+        self._enter(connection)
+        if session.previous:
+            spawn(self._release, client_id, session)
+
+    def _release(self, client_id: str, session: Session) -> None:
+        try:
+            self._engine.release(client_id, session.epoch, session.previous)
+        except EngineError as error:
+            log.warning("a worker is not told that it lost a client: %s", error)
+
+    @contextmanager
+    def _remembering(self, client_id: str) -> Iterator[_Opening]:
+        opening = self._opening.setdefault(client_id, _Opening())
+        opening.connects += 1
+        try:
+            yield opening
+        finally:
+            opening.connects -= 1
+            if not opening.connects:
+                self._opening.pop(client_id, None)
+
+    def _enter(self, connection: Connection) -> None:
+        self._clients[connection.client_id] = connection
+        self._followers.add(connection, connection.session.subscriptions)
+        self._tell("connection:open", connection.client_id)
+
+    def _catch_up(self, connection: Connection) -> None:
+        """Steps 3 to 5; again from the start if the subscriptions change meanwhile.
+
+        A poll stops as soon as it has something; the rest stays in the logs for the next one.
+        """
+        after = connection.read_from(connection.session)
+        try:
+            while not connection.closed:
+                connection.live, connection.held = False, []
+                if connection.is_outdated:
+                    after = self._reload(connection)
+                self._engine.follow(connection.session.subscriptions)
+                batch = self._engine.read(after, _READ_LIMIT)
+                if not connection.is_outdated and self._merge(connection, batch):
+                    return
+                after = {name: max(start, batch.position) for name, start in after.items()}
+        finally:
+            connection.held = None
+
+    def _merge(self, connection: Connection, batch: Batch) -> bool:
+        """Whether enough has been read for now. A stream sends every part at once."""
+        enough = connection.merge(batch)
+        return enough or (isinstance(connection, Subscriber) and bool(connection.outgoing))
+
+    def _reload(self, connection: Connection) -> dict[str, int]:
+        session = self._engine.session(connection.client_id, connection.session.epoch)
+        after = connection.read_from(session)
+        self._followers.remove(connection, connection.session.subscriptions)
+        self._followers.add(connection, session.subscriptions)
+        session.repeat_to = connection.session.repeat_to
+        connection.session = session
+        return after
+
+    def _drop(self, connection: Connection) -> None:
+        """Take a connection out of the table; nothing is told to whoever waits for it."""
+        connection.closed = True
+        if self._clients.get(connection.client_id) is connection:
+            del self._clients[connection.client_id]
+            self._followers.remove(connection, connection.session.subscriptions)
+            self._tell("connection:close", connection.client_id)
+
+    def _retire(self, connection: Connection) -> None:
+        """Another connection has the client now: complete this one's connect. Its socket stays."""
+        self._drop(connection)
+        connection.wake()
+        if isinstance(connection, Subscriber):
+            spawn(self._complete, connection)
+
+    # EngineEvents
+
+    def messages(self, batch: list[Message]) -> None:
+        for message in batch:
+            touched = self._followers.hear(message)
+            if touched and not self._touched:
+                run_soon(self._flush_touched)
+            self._touched += touched
+        if len(self._touched) >= _FLUSH_AT:
+            self._flush_touched()
+
+    def _flush_touched(self) -> None:
+        touched, self._touched = self._touched, []
+        for connection in touched:
+            if connection.live and not connection.closed:
+                self._flush(connection)
+
+    def released(self, client_id: str, epoch: int) -> None:
+        if opening := self._opening.get(client_id):
+            opening.released = max(opening.released, epoch)
+        connection = self._clients.get(client_id)
+        if connection and connection.session.epoch < epoch:
+            self._retire(connection)
+
+    def changed(self, client_id: str, version: int) -> None:
+        if opening := self._opening.get(client_id):
+            opening.version = max(opening.version, version)
+        if connection := self._clients.get(client_id):
+            connection.newest_version = max(connection.newest_version, version)
+            connection.wake()
+            if isinstance(connection, Subscriber):
+                self._bring_up_soon(connection)
+
+    def destroyed(self, client_id: str) -> None:
+        if opening := self._opening.get(client_id):
+            opening.destroyed = True
+        if connection := self._clients.get(client_id):
+            self._drop(connection)
+            connection.wake()
+            if isinstance(connection, Subscriber):
+                spawn(self._say_goodbye, connection)
+
+    def _say_goodbye(self, subscriber: Subscriber) -> None:
+        """In a greenlet of its own, so that the reply to a disconnect goes out before."""
+        self._complete(subscriber)
+        subscriber.stream.close(1000, "")
+
+    def expired(self, client_id: str, channels: list[str]) -> None:
+        spawn(self._monitor.departed, client_id, channels)
+
+    def recovered(self) -> None:
+        spawn(self._check_sessions)
+
+    def _check_sessions(self) -> None:
+        for connection in list(self._clients.values()):
+            try:
+                session = self._engine.session(connection.client_id, connection.session.epoch)
+                self.changed(connection.client_id, session.version)
+            except UnknownClient:
+                self.destroyed(connection.client_id)
+            except Superseded:
+                self.released(connection.client_id, connection.session.epoch + 1)
+
+    def _tell(self, event: str, client_id: str) -> None:
+        """Listeners are user code: not in the greenlet that is at work here."""
+        if self._monitor.has(event):
+            spawn(self._monitor.trigger, event, client_id)
+
+    # Keeping
+
+    def _keep(self) -> None:
+        while True:
+            sleep(_TICK_SECONDS)
+            try:
+                self._tick()
+            except EngineError as error:
+                log.warning("clients not kept alive: %s", error)
+
+    def _tick(self) -> None:
+        now = monotonic()
+        for subscriber, pending in self._held_replies.take(now):
+            if subscriber.pending is pending:
+                spawn(self._complete, subscriber)
+        if idle := self._followers.take_idle(_FOLLOW_SECONDS):
+            self._engine.unfollow(idle)
+        if now >= self._next_ping:
+            self._next_ping = now + self._settings.engine.client_timeout / 3
+            self._engine.ping(list(self._clients))
+
+
+def _fitting(messages: list[Message], size: int) -> list[Message]:
+    """As many of the first messages as ``size`` bytes hold, but at least one if there is any."""
+    total = 0
+    for count, message in enumerate(messages):
+        total += len(message.payload)
+        if total > size and count:
+            return messages[:count]
+    return messages

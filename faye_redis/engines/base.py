@@ -1,0 +1,265 @@
+"""What an engine must promise: the contract between the server and its store.
+
+The model is *logs and cursors*. A published message is appended once to the log of every
+subscribed channel or pattern that matches it; every client has a cursor, the id of the last
+message known to be received. An engine stores clients, subscriptions and logs, and tells the
+workers that follow a channel about new messages. It knows nothing of transports.
+
+Calls go down and return values; the one way up is :class:`EngineEvents`.
+
+Message ids are integers: microseconds of the store's clock, raised so that each is greater than
+the one before. They order all messages of one store and are the positions of cursors.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from ..settings import EngineSettings
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_LONGEST_COUNTER = 16  # digits of the largest integer that JavaScript counts exactly
+_RETENTION_MARGIN = 60.0  # seconds: clean-up runs late, a client reads slowly
+
+class Message(NamedTuple):
+    """One published message as it is stored and passed to workers."""
+
+    id: int
+    """Position in the order of all messages (microseconds, unique, increasing)."""
+    channel: str
+    """The channel it was published to; never a pattern."""
+    payload: bytes
+    """The Bayeux message as clients receive it: a JSON object in UTF-8."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What ``connect`` found out about a client, read in one atomic step."""
+
+    epoch: int
+    """Number of this connection; a later connect of the same client has a higher one."""
+    version: int
+    """Version of the subscriptions; every change raises it."""
+    cursor: int
+    """Everything up to this message id is confirmed as received."""
+    subscriptions: dict[str, int]
+    """Channel or pattern -> message id from which (exclusive) it counts."""
+    repeat_to: int | None = None
+    """Set when this connect id has been answered before: repeat exactly (cursor, repeat_to]."""
+    previous: str = ""
+    """The worker that held the client's connection before, if another one did."""
+
+
+class Batch(NamedTuple):
+    """Result of ``read``: messages in order of id, each once, and how far they reach."""
+
+    messages: list[Message]
+    position: int
+    """Everything up to this id, for the channels asked for, is in ``messages``."""
+    complete: bool
+    """False if a limit cut the answer short: read on from ``position``."""
+
+
+class Verdict(Enum):
+    """Result of ``answer``: may the reply go out?"""
+
+    RECORDED = "recorded"
+    """Yes; it is now the one answer of its connect id."""
+    CHANGED = "changed"
+    """No: the subscriptions changed meanwhile; read again."""
+    REPLACED = "replaced"
+    """No: a newer connect took over; complete this one empty."""
+    REPEATED = "repeated"
+    """No: the same connect id was sent again; that request gets the answer."""
+    GONE = "gone"
+    """No: the client has left or expired."""
+
+
+def new_client_id() -> str:
+    """160 bits from the system's random source in base 36, as Faye's ids: 31 of ``[a-z0-9]``."""
+    number, digits = secrets.randbits(160), ""
+    for _ in range(31):
+        number, digit = divmod(number, 36)
+        digits += _DIGITS[digit]
+    return digits
+
+
+def precedes(connect_id: str, latest: str) -> bool:
+    """Is ``connect_id`` an older request than ``latest``?
+
+    Clients number their messages (Faye in base 36, CometD in base 10), so a longer id is later.
+    Ids too long for a counter have no order; each is then taken for a new one.
+    """
+    if not connect_id or max(len(connect_id), len(latest)) > _LONGEST_COUNTER:
+        return False
+    return (len(connect_id), connect_id) < (len(latest), latest)
+
+
+def log_retention(settings: EngineSettings) -> float:
+    """Seconds a log keeps a message: as long as a client can come back for it, and a margin."""
+    return min(settings.message_ttl, settings.client_timeout + _RETENTION_MARGIN)
+
+
+def merge(logs: Collection[list[Message]], limit: int, cut: int) -> Batch:
+    """Put logs, read up to ``limit`` messages each, into one order; each message once.
+
+    A log that was cut short hides what follows, so nothing after its last message is given.
+
+    :param cut: id up to which the logs were read.
+    """
+    position = min([cut, *(log[-1].id for log in logs if len(log) >= limit)])
+    unique = {message.id: message for log in logs for message in log if message.id <= position}
+    return Batch([unique[id] for id in sorted(unique)], position, position == cut)
+
+
+class EngineEvents(Protocol):
+    """The only calls from an engine upwards. They must neither block nor raise."""
+
+    def messages(self, batch: list[Message]) -> None:
+        """New messages on followed channels, in order of id. One message may come twice in a
+        row; the receiver compares ids."""
+
+    def released(self, client_id: str, epoch: int) -> None:
+        """Another worker holds the client now, as of ``epoch``: let go of older connections."""
+
+    def changed(self, client_id: str, version: int) -> None:
+        """The client's subscriptions were changed, to at least ``version``."""
+
+    def destroyed(self, client_id: str) -> None:
+        """The client has left or expired; drop its connection."""
+
+    def recovered(self) -> None:
+        """Calls may have been missed: look at the session of every connection again."""
+
+    def expired(self, client_id: str, channels: list[str]) -> None:
+        """Clean-up in this worker removed the client (once in the cluster per client)."""
+
+
+class Engine(Protocol):
+    """The verbs. All may raise :class:`~faye_redis.errors.EngineUnavailable`.
+
+    Every verb is atomic: it happens wholly or not at all, also against other workers. Client
+    ids are opaque strings; callers have checked channel names and client ids before.
+    """
+
+    server_id: str
+    """Name of this worker in the cluster; random per start."""
+
+    def start(self, events: EngineEvents) -> None:
+        """Open connections, start greenlets; called once in each worker, after fork. A store that
+        is merely out of reach is tried again for as long as it takes.
+
+        :raises ConfigurationError: an option is wrong, as the store itself says.
+        """
+
+    def close(self) -> None:
+        """Stop greenlets and close connections. Idempotent."""
+
+    def create_client(self) -> str:
+        """A new client, marked seen; returns its id (160 random bits, base 36)."""
+
+    def touch(self, client_id: str) -> None:
+        """Mark the client seen now.
+
+        :raises UnknownClient: it does not exist.
+        """
+
+    def ping(self, client_ids: Collection[str]) -> None:
+        """Mark many clients seen now; ids that do not exist are passed over."""
+
+    def subscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
+        """Subscribe to all ``channels``; messages published from now on count. Idempotent.
+
+        :returns: those not subscribed before.
+        :raises UnknownClient: it does not exist; then nothing was subscribed.
+        """
+
+    def unsubscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
+        """Undo ``subscribe``. Idempotent.
+
+        :returns: those that were subscribed.
+        :raises UnknownClient: it does not exist.
+        """
+
+    def publish(self, channel: str, payload: bytes, operation: str) -> int:
+        """Append to the log of every matching subscription and notify the workers following it.
+
+        At most once per ``operation``: a repetition within a minute changes nothing and returns
+        the same id. Order: messages of one caller to one channel keep theirs. Cost does not
+        depend on the number of subscribers.
+
+        :returns: the message's id.
+        """
+
+    def connect(self, client_id: str, connect_id: str, stream: bool) -> Session:
+        """Take the client's connection over for this worker and mark the client seen.
+
+        A ``connect_id`` after the latest one (see :func:`precedes`) confirms what that was
+        answered with. An equal one asks for the same answer again (``Session.repeat_to``), or
+        takes over from a request still held. An empty one is always the next.
+
+        :param stream: the connection is a socket that stays, not a poll. It never repeats: what
+            was sent and not confirmed is sent again; without a connect id it confirms nothing.
+        :raises UnknownClient: it does not exist, or the connect id precedes the latest.
+        """
+
+    def session(self, client_id: str, epoch: int) -> Session:
+        """The client's state again, for a connection made by ``connect``.
+
+        :raises UnknownClient: it does not exist.
+        :raises Superseded: ``epoch`` is no longer the newest.
+        """
+
+    def answer(
+        self, client_id: str, session: Session, connect_id: str, position: int
+    ) -> Verdict:
+        """Record that the poll ``connect_id`` is answered with everything up to ``position``.
+
+        Only if the connection is still the newest one and the subscriptions are those of
+        ``session``; otherwise nothing is written and the reply must not carry messages.
+        """
+
+    def save(self, client_id: str, epoch: int, position: int) -> None:
+        """Record that a socket's client received everything up to ``position``.
+
+        Ignored unless ``epoch`` is the newest; a cursor never moves back.
+        """
+
+    def release(self, client_id: str, epoch: int, holder: str) -> None:
+        """Tell worker ``holder`` that it no longer holds the client, as of ``epoch``."""
+
+    def read(self, after: Mapping[str, int], limit: int) -> Batch:
+        """Read the logs of channels or patterns, each from its own position (exclusive).
+
+        :param limit: messages at most per log; see ``Batch.complete``.
+        """
+
+    def follow(self, channels: Iterable[str]) -> None:
+        """Have ``EngineEvents.messages`` told of these channels or patterns. Returns once every
+        message published from then on is certain to be told."""
+
+    def unfollow(self, channels: Iterable[str]) -> None:
+        """Undo ``follow``."""
+
+    def destroy_client(self, client_id: str) -> list[str]:
+        """Remove the client and its subscriptions, and tell the worker that holds it.
+
+        :returns: the channels it was subscribed to.
+        :raises UnknownClient: it does not exist (of several at once, one caller succeeds).
+        """
+
+    def cleanup_expired(self, thorough: bool = True) -> int:
+        """Remove every client not seen for ``client_timeout``.
+
+        Safe to run anywhere, any time, in parallel; a client seen meanwhile is never touched.
+        Each removed client is reported to ``EngineEvents.expired`` once in the cluster.
+
+        :param thorough: also look for what half-finished verbs or lost keys left behind; costs
+            time in proportion to all subscriptions, not only the expired ones.
+        :returns: the number of clients removed by this call.
+        """

@@ -1,0 +1,252 @@
+"""The engine of one process: the contract of ``base`` in dictionaries. Nothing survives it."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from ..bayeux.channels import expand
+from ..errors import Superseded, UnknownClient
+from .base import (
+    Batch,
+    EngineEvents,
+    Message,
+    Session,
+    Verdict,
+    log_retention,
+    merge,
+    new_client_id,
+    precedes,
+)
+
+if TYPE_CHECKING:
+    from ..settings import EngineSettings
+
+_OPERATION_SECONDS = 60.0
+_message_id = attrgetter("id")
+
+
+@dataclass(slots=True)
+class _Client:
+    seen: float
+    epoch: int = 0
+    version: int = 0
+    cursor: int = 0
+    connect_id: str = ""
+    sent: int | None = None
+    """Position the latest connect id was answered with; None while it is unanswered."""
+    subscriptions: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Log:
+    subscribers: set[str] = field(default_factory=set)
+    messages: list[Message] = field(default_factory=list)
+
+    def messages_after(self, position: int, limit: int) -> list[Message]:
+        start = bisect_right(self.messages, position, key=_message_id)
+        return self.messages[start : start + limit]
+
+
+class MemoryEngine:
+    """See :class:`~faye_redis.engines.base.Engine` for every verb's contract.
+
+    Verbs never yield to other greenlets, which makes each of them atomic.
+
+    :param clock: seconds that never go back; tests inject their own.
+    """
+
+    server_id = "memory"
+
+    def __init__(
+        self, settings: EngineSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._clients: dict[str, _Client] = {}
+        self._logs: dict[str, _Log] = {}
+        self._operations: dict[str, tuple[float, int]] = {}
+        self._last_id = 0
+        self._events: EngineEvents | None = None
+
+    def start(self, events: EngineEvents) -> None:
+        self._events = events
+
+    def close(self) -> None:
+        self._events = None
+
+    # Clients
+
+    def create_client(self) -> str:
+        client_id = new_client_id()
+        self._clients[client_id] = _Client(self._clock())
+        return client_id
+
+    def touch(self, client_id: str) -> None:
+        self._client(client_id).seen = self._clock()
+
+    def ping(self, client_ids: Collection[str]) -> None:
+        now = self._clock()
+        for client_id in client_ids:
+            if client := self._clients.get(client_id):
+                client.seen = now
+
+    def destroy_client(self, client_id: str) -> list[str]:
+        self._client(client_id)
+        return self._remove(client_id)
+
+    def cleanup_expired(self, thorough: bool = True) -> int:
+        expired = [id for id, client in self._clients.items() if self._is_expired(client)]
+        for client_id in expired:
+            channels = self._remove(client_id)
+            if self._events:
+                self._events.expired(client_id, channels)
+        return len(expired)
+
+    def _client(self, client_id: str) -> _Client:
+        client = self._clients.get(client_id)
+        if client is None or self._is_expired(client):
+            raise UnknownClient(client_id)
+        return client
+
+    def _is_expired(self, client: _Client) -> bool:
+        return client.seen < self._clock() - self._settings.client_timeout
+
+    def _remove(self, client_id: str) -> list[str]:
+        channels = list(self._clients.pop(client_id).subscriptions)
+        for channel in channels:
+            self._leave(channel, client_id)
+        if self._events:
+            self._events.destroyed(client_id)
+        return channels
+
+    # Subscriptions
+
+    def subscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
+        client = self._client(client_id)
+        added = [name for name in dict.fromkeys(channels) if name not in client.subscriptions]
+        for name in added:
+            client.subscriptions[name] = self._last_id
+            self._logs.setdefault(name, _Log()).subscribers.add(client_id)
+        self._changed(client_id, client, added)
+        return added
+
+    def unsubscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
+        client = self._client(client_id)
+        removed = [name for name in dict.fromkeys(channels) if name in client.subscriptions]
+        for name in removed:
+            del client.subscriptions[name]
+            self._leave(name, client_id)
+        self._changed(client_id, client, removed)
+        return removed
+
+    def _leave(self, channel: str, client_id: str) -> None:
+        log = self._logs[channel]
+        log.subscribers.discard(client_id)
+        if not log.subscribers:
+            del self._logs[channel]
+
+    def _changed(self, client_id: str, client: _Client, channels: list[str]) -> None:
+        if channels:
+            client.version += 1
+            if self._events:
+                self._events.changed(client_id, client.version)
+
+    # Messages
+
+    def publish(self, channel: str, payload: bytes, operation: str) -> int:
+        self._forget_operations()
+        if done := self._operations.get(operation):
+            return done[1]
+        self._last_id = max(time.time_ns() // 1000, self._last_id + 1)
+        self._operations[operation] = (self._clock(), self._last_id)
+        message = Message(self._last_id, channel, payload)
+        logs = [self._logs[name] for name in expand(channel) if name in self._logs]
+        for log in logs:
+            log.messages.append(message)
+            self._trim(log.messages)
+        if logs and self._events:
+            self._events.messages([message])
+        return message.id
+
+    def _trim(self, messages: list[Message]) -> None:
+        oldest = self._last_id - round(log_retention(self._settings) * 1e6)
+        excess = len(messages) - self._settings.max_log
+        if excess > 0 or messages[0].id < oldest:
+            del messages[: max(excess, bisect_right(messages, oldest, key=_message_id))]
+
+    def _forget_operations(self) -> None:
+        limit = self._clock() - _OPERATION_SECONDS
+        while self._operations:
+            operation, (at, _) = next(iter(self._operations.items()))
+            if at >= limit:
+                break
+            del self._operations[operation]
+
+    def read(self, after: Mapping[str, int], limit: int) -> Batch:
+        logs = [
+            self._logs[name].messages_after(position, limit)
+            for name, position in after.items()
+            if name in self._logs
+        ]
+        return merge(logs, limit, self._last_id)
+
+    def follow(self, channels: Iterable[str]) -> None:
+        """Nothing to do: every message passes through this process."""
+
+    def unfollow(self, channels: Iterable[str]) -> None:
+        """Nothing to undo."""
+
+    # Connections
+
+    def connect(self, client_id: str, connect_id: str, stream: bool) -> Session:
+        client = self._client(client_id)
+        if precedes(connect_id, client.connect_id):
+            raise UnknownClient(client_id)
+        repeated = connect_id != "" and connect_id == client.connect_id
+        repeat_to = client.sent if repeated and not stream else None
+        if client.sent is not None and not repeated and (connect_id or not stream):
+            client.cursor = max(client.cursor, client.sent)
+        if repeat_to is None:
+            client.sent = None
+        client.connect_id = connect_id or client.connect_id
+        client.epoch += 1
+        client.seen = self._clock()
+        return self._session(client, repeat_to)
+
+    def session(self, client_id: str, epoch: int) -> Session:
+        client = self._client(client_id)
+        if client.epoch != epoch:
+            raise Superseded("a newer connection holds the client")
+        return self._session(client)
+
+    def _session(self, client: _Client, repeat_to: int | None = None) -> Session:
+        return Session(
+            client.epoch, client.version, client.cursor, dict(client.subscriptions), repeat_to
+        )
+
+    def answer(
+        self, client_id: str, session: Session, connect_id: str, position: int
+    ) -> Verdict:
+        client = self._clients.get(client_id)
+        if client is None:
+            return Verdict.GONE
+        if client.epoch != session.epoch:
+            same = connect_id != "" and client.connect_id == connect_id
+            return Verdict.REPEATED if same else Verdict.REPLACED
+        if client.version != session.version:
+            return Verdict.CHANGED
+        client.sent = position
+        return Verdict.RECORDED
+
+    def save(self, client_id: str, epoch: int, position: int) -> None:
+        client = self._clients.get(client_id)
+        if client is not None and client.epoch == epoch:
+            client.cursor = max(client.cursor, position)
+
+    def release(self, client_id: str, epoch: int, holder: str) -> None:
+        """Nothing to do: this process holds every connection itself."""

@@ -1,0 +1,9 @@
+"""The Redis engine.
+
+engine    one method per verb
+keys      every key, its type and lifetime
+scripts   loads and runs ``lua/<verb>.lua``
+listener  the pub/sub greenlet
+removal   leaving and expired clients
+client    connection pool, retries, translation of errors
+"""

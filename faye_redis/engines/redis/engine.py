@@ -1,0 +1,348 @@
+"""The engine that lets any number of workers serve the same clients: one verb, one script."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...bayeux.channels import expand
+from ...concurrency import Task, monotonic, sleep, spawn
+from ...errors import EngineError, EngineUnavailable, Superseded, UnknownClient
+from ..base import (
+    Batch,
+    EngineEvents,
+    Message,
+    Session,
+    Verdict,
+    log_retention,
+    merge,
+    new_client_id,
+)
+from .client import check, create_client, create_subscriber_client, retried
+from .keys import Keys
+from .listener import Listener
+from .removal import Removal
+from .scripts import Scripts
+
+if TYPE_CHECKING:
+    from ...settings import EngineSettings
+
+log = logging.getLogger("faye_redis.engine")
+
+_OPERATION_MS = 60_000
+_HEARTBEAT_SECONDS = 1.0
+_SERVER_SECONDS = 10
+_MOST_AT_ONCE = 1000  # ids in one script: about 1 ms of Redis
+_RECOVERY_LIMIT = 1000
+
+
+class RedisEngine:
+    """See :class:`~faye_redis.engines.base.Engine` for every verb's contract.
+
+    All times are Redis's own; the clocks of workers are never compared. Nothing is connected
+    before ``start`` or the first verb, so it may be built before a fork.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self.server_id = ""
+        self._keys = Keys(settings.namespace, settings.database)
+        self._redis = create_client(settings)
+        self._scripts = Scripts(self._redis)
+        self._removal = Removal(self._redis, self._scripts, self._keys, settings)
+        self._timeout = round(settings.client_timeout * 1000)
+        self._lifetime = round(max(settings.subscription_ttl, 2 * settings.client_timeout) * 1000)
+        self._events: EngineEvents | None = None
+        self._listener: Listener | None = None
+        self._heart: Task | None = None
+        self._kept_clients = self._kept_channels = monotonic()
+
+    def start(self, events: EngineEvents) -> None:
+        self.server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._events = events
+        self._listener = Listener(
+            create_subscriber_client(self._settings).connection_pool,
+            self._keys,
+            self.server_id,
+            self._settings.operation_timeout,
+            events.messages,
+            self._control,
+            self._recover,
+        )
+        try:
+            check(self._redis, self._settings)
+            self._listener.last_id = self._last_id()
+        except EngineUnavailable as error:
+            log.error("Redis is not available yet, trying on: %s", error)
+        self._listener.start()
+        self._heart = spawn(self._beat)
+
+    def close(self) -> None:
+        if self._listener:
+            self._listener.close()
+            self._listener = None
+        if self._heart:
+            self._heart.kill()
+        self._redis.close()
+
+    # Clients
+
+    @retried
+    def create_client(self) -> str:
+        client_id = new_client_id()
+        keys = [self._keys.client(client_id), self._keys.clients]
+        self._scripts.run("create", keys, client_id, self._lifetime)
+        return client_id
+
+    @retried
+    def touch(self, client_id: str) -> None:
+        keys = [self._keys.client(client_id), self._keys.clients]
+        if not self._scripts.run("touch", keys, client_id, self._timeout):
+            raise UnknownClient(client_id)
+
+    def ping(self, client_ids: Collection[str]) -> None:
+        for some in _chunks(list(client_ids), _MOST_AT_ONCE):
+            self._ping(some)
+        if self._is_due(self._kept_clients):
+            self._kept_clients = monotonic()
+            keys = [
+                key
+                for client_id in client_ids
+                for key in (self._keys.client(client_id), self._keys.subscriptions(client_id))
+            ]
+            self._keep(keys)
+
+    @retried
+    def _ping(self, client_ids: list[str]) -> None:
+        self._scripts.run("ping", [self._keys.clients], *client_ids)
+
+    def destroy_client(self, client_id: str) -> list[str]:
+        for removed in self._removal.remove([client_id]):
+            self._tell(removed.holder, "destroyed", client_id)
+            return removed.channels
+        raise UnknownClient(client_id)
+
+    def cleanup_expired(self, thorough: bool = True) -> int:
+        count = 0
+        for batch in self._removal.expired():
+            count += len(batch)
+            for removed in batch:
+                self._tell(removed.holder, "destroyed", removed.client_id)
+                if self._events:
+                    self._events.expired(removed.client_id, removed.channels)
+        if thorough:
+            self._removal.sweep()
+        return count
+
+    def _client_keys(self, client_id: str) -> list[str]:
+        keys = self._keys
+        return [keys.client(client_id), keys.subscriptions(client_id), keys.clients]
+
+    # Subscriptions
+
+    def subscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
+        names = list(dict.fromkeys(channels))
+        keys = [*self._client_keys(client_id), self._keys.last_id]
+        keys += [self._keys.subscribers(name) for name in names]
+        return self._change("subscribe", client_id, keys, self._lifetime, *names)
+
+    def unsubscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
+        names = list(dict.fromkeys(channels))
+        keys = self._client_keys(client_id) + self._keys.channel_sides(names)
+        return self._change("unsubscribe", client_id, keys, *names)
+
+    def _change(self, verb: str, client_id: str, keys: list[str], *args: Any) -> list[str]:
+        status, *reply = self._run_change(verb, client_id, keys, *args)
+        if not status:
+            raise UnknownClient(client_id)
+        version, holder, *changed = reply
+        if changed:
+            self._tell(holder.decode(), "changed", client_id, version)
+        return [name.decode() for name in changed]
+
+    @retried
+    def _run_change(self, verb: str, client_id: str, keys: list[str], *args: Any) -> list[Any]:
+        reply: list[Any] = self._scripts.run(verb, keys, client_id, self._timeout, *args)
+        return reply
+
+    # Messages
+
+    @retried
+    def publish(self, channel: str, payload: bytes, operation: str) -> int:
+        names = expand(channel)
+        keys = [self._keys.last_id, self._keys.operation(operation)]
+        keys += self._keys.channel_sides(list(names))
+        return int(
+            self._scripts.run(
+                "publish",
+                keys,
+                payload,
+                channel,
+                _OPERATION_MS,
+                round(log_retention(self._settings) * 1000),
+                self._settings.max_log,
+                round(self._settings.message_ttl * 1000),
+                self._listener.last_id if self._listener else 0,
+                *[self._keys.publish_channel(name) for name in names],
+            )
+        )
+
+    @retried
+    def read(self, after: Mapping[str, int], limit: int) -> Batch:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.get(self._keys.last_id)  # the cut comes first: what is later is not ours yet
+            for name, position in after.items():
+                pipeline.xrange(self._keys.log(name), min=f"({position}-0", count=limit)
+            cut, *logs = pipeline.execute()
+        return merge([_messages(entries) for entries in logs], limit, int(cut or 0))
+
+    @retried
+    def _last_id(self) -> int:
+        return int(self._redis.get(self._keys.last_id) or 0)  # type: ignore[arg-type]
+
+    def follow(self, channels: Iterable[str]) -> None:
+        assert self._listener, "start() comes first"
+        names = list(channels)
+        self._listener.follow(names)
+
+    def unfollow(self, channels: Iterable[str]) -> None:
+        if self._listener:
+            self._listener.unfollow(channels)
+
+    # Connections
+
+    @retried
+    def connect(self, client_id: str, connect_id: str, stream: bool) -> Session:
+        reply = self._scripts.run(
+            "connect",
+            self._client_keys(client_id),
+            client_id,
+            self.server_id,
+            connect_id,
+            int(stream),
+            self._timeout,
+            self._lifetime,
+        )
+        return self._session(client_id, reply)
+
+    @retried
+    def session(self, client_id: str, epoch: int) -> Session:
+        keys = [self._keys.client(client_id), self._keys.subscriptions(client_id)]
+        return self._session(client_id, self._scripts.run("session", keys, epoch))
+
+    def _session(self, client_id: str, reply: list[Any]) -> Session:
+        if reply[0] == 0:
+            raise UnknownClient(client_id)
+        if reply[0] == 2:
+            raise Superseded("a newer connection holds the client")
+        _, epoch, version, cursor, repeat_to, previous, subscriptions = reply
+        pairs = iter(subscriptions)
+        return Session(
+            epoch,
+            version,
+            int(cursor),
+            {name.decode(): int(start) for name, start in zip(pairs, pairs, strict=True)},
+            int(repeat_to) if repeat_to else None,
+            previous.decode(),
+        )
+
+    @retried
+    def answer(
+        self, client_id: str, session: Session, connect_id: str, position: int
+    ) -> Verdict:
+        keys = [self._keys.client(client_id)]
+        args = (session.epoch, session.version, connect_id, position)
+        return Verdict(self._scripts.run("answer", keys, *args).decode())
+
+    @retried
+    def save(self, client_id: str, epoch: int, position: int) -> None:
+        self._scripts.run("save", [self._keys.client(client_id)], epoch, position)
+
+    def release(self, client_id: str, epoch: int, holder: str) -> None:
+        self._tell(holder, "released", client_id, epoch)
+
+    # Workers among themselves
+
+    def _tell(self, server_id: str, *words: object) -> None:
+        """At most once: what depends on it is also fenced by the epoch or read from Redis."""
+        if server_id == self.server_id:
+            self._control([str(word) for word in words])
+        elif server_id:
+            self._publish_control(server_id, " ".join(map(str, words)))
+
+    @retried
+    def _publish_control(self, server_id: str, text: str) -> None:
+        self._redis.publish(self._keys.server_channel(server_id), text)
+
+    def _control(self, words: list[str]) -> None:
+        verb, client_id, *rest = words
+        if self._events is None:
+            return
+        if verb == "destroyed":
+            self._events.destroyed(client_id)
+        elif verb == "released":
+            self._events.released(client_id, int(rest[0]))
+        elif verb == "changed":
+            self._events.changed(client_id, int(rest[0]))
+
+    def _recover(self, channels: list[str], position: int) -> list[Message]:
+        if self._events:
+            self._events.recovered()
+        messages: list[Message] = []
+        complete = not channels
+        while not complete:
+            batch = self.read(dict.fromkeys(channels, position), _RECOVERY_LIMIT)
+            messages += batch.messages
+            position, complete = batch.position, batch.complete
+        return messages
+
+    def _beat(self) -> None:
+        """Each second: show that this worker lives, and keep what it uses from running out."""
+        about = {"host": socket.gethostname(), "pid": os.getpid()}
+        while True:
+            try:
+                self._show_alive(about)
+                if self._listener and self._is_due(self._kept_channels):
+                    self._kept_channels = monotonic()
+                    self._keep(self._keys.channel_sides(self._listener.followed))
+            except EngineError as error:
+                log.debug("heartbeat failed: %s", error)
+            sleep(_HEARTBEAT_SECONDS)
+
+    @retried
+    def _show_alive(self, about: dict[str, Any]) -> None:
+        key = self._keys.server(self.server_id)
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(key, mapping=about)
+            pipeline.expire(key, _SERVER_SECONDS)
+            pipeline.execute()
+
+    def _is_due(self, kept_at: float) -> bool:
+        return monotonic() - kept_at > self._lifetime / 3000
+
+    def _keep(self, keys: list[str]) -> None:
+        """Extend the lifetime of keys in use."""
+        for some in _chunks(keys, _MOST_AT_ONCE):
+            self._expire(some)
+
+    @retried
+    def _expire(self, keys: list[str]) -> None:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.pexpire(key, self._lifetime)
+            pipeline.execute()
+
+
+def _messages(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Message]:
+    return [
+        Message(int(id.partition(b"-")[0]), fields[b"c"].decode(), fields[b"p"])
+        for id, fields in entries
+    ]
+
+
+def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

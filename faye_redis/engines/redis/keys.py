@@ -1,0 +1,74 @@
+"""Every key in Redis, its type and its lifetime.
+
+========================== =========== ========================================== ==============
+key (after the namespace)  type        what                                       lifetime
+========================== =========== ========================================== ==============
+``clients``                sorted set  client id -> last seen, ms of Redis TIME   clean-up
+                                       (0: being removed)
+``clients:<id>``           hash        created_at, epoch, version, cursor, sent,  subscription_ttl
+                                       connect_id, server_id, kept_at
+``subscriptions:<id>``     hash        channel or pattern -> message id from      subscription_ttl
+                                       which (exclusive) it counts
+``channels:<channel>``     set         ids of the clients subscribed to exactly   subscription_ttl
+                                       this channel or pattern
+``messages:<channel>``     stream      log of this channel or pattern; only while message_ttl
+                                       it has subscribers
+``last_id``                string      the last message id issued                 for ever
+``operations:<operation>`` string      the message id a publish was given         60 s
+``servers:<server_id>``    hash        host, pid, started_at of a worker          10 s, rewritten
+``locks:cleanup``          string      who cleans up now (token)                  30 s, extended
+========================== =========== ========================================== ==============
+
+Lifetimes are kept fresh while the key is in use (at most one command per key per half lifetime);
+a live client's keys never run out.
+
+Pub/sub channels: ``publish:<db>:<channel>`` carries ``id channel payload`` to the workers that
+follow this channel or pattern, ``server:<db>:<server_id>`` control messages to one worker. They
+contain the database number because Redis pub/sub ignores it.
+"""
+
+from __future__ import annotations
+
+
+class Keys:
+    """Names of keys and pub/sub channels.
+
+    :param namespace: prefix of all of them, without the colon.
+    :param database: number of the Redis database.
+    """
+
+    def __init__(self, namespace: str, database: int) -> None:
+        self.prefix = f"{namespace}:"
+        self.clients = f"{namespace}:clients"
+        self.last_id = f"{namespace}:last_id"
+        self.cleanup_lock = f"{namespace}:locks:cleanup"
+        self._publish = f"{namespace}:publish:{database}:"
+        self._server = f"{namespace}:server:{database}:"
+
+    def client(self, client_id: str) -> str:
+        return f"{self.prefix}clients:{client_id}"
+
+    def subscriptions(self, client_id: str) -> str:
+        return f"{self.prefix}subscriptions:{client_id}"
+
+    def subscribers(self, channel: str) -> str:
+        return f"{self.prefix}channels:{channel}"
+
+    def log(self, channel: str) -> str:
+        return f"{self.prefix}messages:{channel}"
+
+    def operation(self, operation: str) -> str:
+        return f"{self.prefix}operations:{operation}"
+
+    def server(self, server_id: str) -> str:
+        return f"{self.prefix}servers:{server_id}"
+
+    def publish_channel(self, channel: str) -> str:
+        return self._publish + channel
+
+    def server_channel(self, server_id: str) -> str:
+        return self._server + server_id
+
+    def channel_sides(self, channels: list[str]) -> list[str]:
+        """For each channel its set of subscribers and its log, in turn."""
+        return [key for name in channels for key in (self.subscribers(name), self.log(name))]

@@ -1,0 +1,224 @@
+"""The greenlet that hears of messages published anywhere in the cluster.
+
+One pub/sub connection a worker. The connection is this module's own, not redis-py's ``PubSub``,
+which re-subscribes silently after a failure: whatever was published in between would be lost
+without a trace. Here every reconnect is seen, and what was missed is read from the logs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.connection import ConnectionPool
+from redis.exceptions import RedisError
+
+from ...concurrency import Event, RLock, Task, sleep, spawn
+from ...errors import EngineUnavailable
+from ..base import Message
+from .keys import Keys
+
+log = logging.getLogger("faye_redis.listener")
+
+_IDLE_SECONDS = 5.0  # silence after which the connection has to answer a PING within as long
+_TURN = 500  # messages handled before other greenlets get their turn
+
+
+class Listener:
+    """Follows channels and passes on what comes.
+
+    Guarantee: once ``follow`` has returned, every message published to the channel is passed to
+    ``on_messages`` until ``unfollow``; after an outage of the connection that holds again as soon
+    as ``on_messages`` has been given, in order, what ``recover`` read from the logs.
+
+    :param on_messages: called with messages in order of id; a message may come twice in a row.
+    :param on_control: called with the words of a control message to this worker.
+    :param recover: called after a reconnect, with followed channels and the last id heard; returns
+        what was published since.
+    """
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        keys: Keys,
+        server_id: str,
+        follow_timeout: float,
+        on_messages: Callable[[list[Message]], None],
+        on_control: Callable[[list[str]], None],
+        recover: Callable[[list[str], int], list[Message]],
+    ) -> None:
+        self._pool = pool
+        self._keys = keys
+        self._control = keys.server_channel(server_id).encode()
+        self._follow_timeout = follow_timeout
+        self._on_messages = on_messages
+        self._on_control = on_control
+        self._recover = recover
+        self._connection: Any = None
+        self._writing = RLock()
+        self._followed: dict[str, Event] = {}
+        self._unconfirmed: Counter[str] = Counter()
+        self._held: list[Message] | None = None
+        self._task: Task | None = None
+        self._closed = False
+        self.connected = Event()
+        self.last_id = 0
+        """The highest message id heard of, or the one to begin after."""
+
+    def start(self) -> None:
+        """Begin to listen in a greenlet; reconnects for ever."""
+        self._task = spawn(self._run)
+
+    def close(self) -> None:
+        """Stop listening; idempotent."""
+        self._closed = True
+        if self._task:
+            self._task.kill()
+        self._disconnect()
+
+    # Following
+
+    def follow(self, channels: Iterable[str]) -> None:
+        """Hear of these channels; waits for Redis to confirm.
+
+        :raises EngineUnavailable: it did not within ``follow_timeout``.
+        """
+        wanted = {name: self._followed.get(name) for name in channels}
+        new = {name: Event() for name, confirmed in wanted.items() if confirmed is None}
+        if new:
+            self._followed.update(new)
+            self._send("SUBSCRIBE", list(new))
+        self._await_confirmation(wanted)
+
+    def _await_confirmation(self, channels: Iterable[str]) -> None:
+        for name in channels:
+            confirmed = self._followed.get(name)
+            if confirmed and not confirmed.wait(self._follow_timeout):
+                raise EngineUnavailable("no confirmation of a subscription from Redis")
+
+    def unfollow(self, channels: Iterable[str]) -> None:
+        """Hear no more of these channels."""
+        known = [name for name in channels if self._followed.pop(name, None)]
+        if known:
+            self._send("UNSUBSCRIBE", known)
+
+    @property
+    def followed(self) -> list[str]:
+        return list(self._followed)
+
+    def _send(self, command: str, channels: list[str]) -> None:
+        """A failure is left to the reading greenlet: it reconnects and follows everything."""
+        with self._writing:
+            if not self.connected.is_set():
+                return
+            if command == "SUBSCRIBE":
+                self._unconfirmed.update(channels)
+            try:
+                names = [self._keys.publish_channel(name) for name in channels]
+                self._connection.send_command(command, *names)
+            except (RedisError, OSError):
+                log.debug("sending to the pub/sub connection failed")
+
+    # The greenlet
+
+    def _run(self) -> None:
+        backoff, failures = ExponentialWithJitterBackoff(cap=5, base=0.1), 0
+        while not self._closed:
+            try:
+                self._connect()
+                failures = 0
+                self._read()
+            except (RedisError, OSError, EngineUnavailable) as error:
+                self._disconnect()
+                failures += 1
+                log.warning("pub/sub connection lost, reconnecting: %s", type(error).__name__)
+                sleep(backoff.compute(failures))
+
+    def _connect(self) -> None:
+        again = self._connection is not None
+        self._connection = self._pool.make_connection()
+        self._connection.connect()
+        with self._writing:
+            for confirmed in self._followed.values():
+                confirmed.clear()
+            if again:
+                self._held = []
+            self._unconfirmed = Counter(self._followed)
+            names = [self._keys.publish_channel(name) for name in self._followed]
+            self._connection.send_command("SUBSCRIBE", self._control, *names)
+            self.connected.set()
+        if again:
+            spawn(self._catch_up, self._connection, list(self._followed))
+
+    def _disconnect(self) -> None:
+        self.connected.clear()
+        if self._connection is not None:
+            self._connection.disconnect()
+
+    def _read(self) -> None:
+        count, asked = 0, False
+        while True:
+            try:
+                reply = self._connection.read_response(
+                    timeout=_IDLE_SECONDS, disconnect_on_error=False
+                )
+            except redis.TimeoutError:
+                if asked:
+                    raise
+                self._connection.send_command("PING")
+                asked = True
+                continue
+            asked = False
+            self._handle(reply)
+            count += 1
+            if count % _TURN == 0:
+                sleep(0)
+
+    def _handle(self, reply: list[Any]) -> None:
+        kind, channel, data = reply[0], reply[1], reply[-1]
+        if kind == b"message":
+            if channel == self._control:
+                self._on_control(data.decode().split(" "))
+            else:
+                self._hear(data)
+        elif kind == b"subscribe" and channel != self._control:
+            self._confirm(channel.decode().removeprefix(self._keys.publish_channel("")))
+
+    def _confirm(self, name: str) -> None:
+        """Only the latest SUBSCRIBE counts: an earlier one may have been undone since."""
+        self._unconfirmed[name] -= 1
+        if self._unconfirmed[name] <= 0:
+            del self._unconfirmed[name]
+            if confirmed := self._followed.get(name):
+                confirmed.set()
+
+    def _hear(self, data: bytes) -> None:
+        id, channel, payload = data.split(b" ", 2)
+        message = Message(int(id), channel.decode(), payload)
+        if self._held is not None:
+            self._held.append(message)
+        elif message.id != self.last_id:
+            self.last_id = message.id
+            self._on_messages([message])
+
+    def _catch_up(self, connection: Any, channels: list[str]) -> None:
+        """After a reconnect: what was missed first, then what has come since."""
+        try:
+            self._await_confirmation(channels)
+            missed = self._recover(channels, self.last_id)
+        except EngineUnavailable:
+            connection.disconnect()  # the reading greenlet starts over
+            return
+        if connection is not self._connection:
+            return
+        held, self._held = self._held or [], None
+        known = {message.id for message in missed}
+        batch = missed + [message for message in held if message.id not in known]
+        batch = [message for message in batch if message.id > self.last_id]
+        if batch:
+            self.last_id = batch[-1].id
+            self._on_messages(batch)

@@ -1,0 +1,19 @@
+-- Record what a poll is answered with; the reply may only go out if this says so.
+-- KEYS    clients:<id>
+-- ARGV    epoch, version, connect id, position: everything up to it is in the reply
+-- Returns 'recorded', 'changed' (subscriptions), 'replaced' (by a newer connect), 'repeated'
+--         (the same connect id came again), or 'gone'
+-- Guarantee: a connect id has one answer; it is decided here. No worker holds the client then.
+local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'connect_id')
+if not client[1] then
+  return 'gone'
+end
+if client[2] ~= ARGV[1] then
+  return ARGV[3] ~= '' and client[4] == ARGV[3] and 'repeated' or 'replaced'
+end
+if (client[3] or '0') ~= ARGV[2] then
+  return 'changed'
+end
+redis.call('HSET', KEYS[1], 'sent', ARGV[4])
+redis.call('HDEL', KEYS[1], 'server_id')
+return 'recorded'

@@ -1,0 +1,52 @@
+-- Take a client's connection over for one worker, and mark the client seen.
+-- KEYS    clients:<id>, subscriptions:<id>, clients
+-- ARGV    client id, server id, connect id ('' if none), 1 if the connection is a socket,
+--         client_timeout in ms, lifetime of the client's keys in ms
+-- Returns {1, epoch, version, cursor, position to repeat to or '', previous server id,
+--          {channel, from id, ...}}, or {0} if there is no such client or the request is stale
+-- Guarantee: atomic. Every connect raises the epoch; writes of older connections are refused by it.
+-- A connect id later than the latest confirms what that one was answered with; an equal one that
+-- was answered asks for the same answer again; an earlier one is stale and touches nothing.
+local LONGEST_COUNTER = 16
+
+local function precedes(id, latest)
+  if id == '' or #id > LONGEST_COUNTER or #latest > LONGEST_COUNTER then
+    return false
+  end
+  return #id < #latest or (#id == #latest and id < latest)
+end
+
+local client_id, server_id, connect_id, stream = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
+local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'cursor', 'sent',
+  'connect_id', 'server_id', 'kept_at')
+local latest, sent = client[6] or '', client[5]
+if seen < now - ARGV[5] or not client[1] or precedes(connect_id, latest) then
+  return {0}
+end
+
+local epoch, cursor = (client[2] or 0) + 1, client[4] or '0'
+local repeated = connect_id ~= '' and connect_id == latest
+local repeat_to = repeated and not stream and sent or ''
+if sent and not repeated and (connect_id ~= '' or not stream) then
+  if tonumber(sent) > tonumber(cursor) then
+    cursor = sent
+    redis.call('HSET', KEYS[1], 'cursor', cursor)
+  end
+end
+if sent and repeat_to == '' then
+  redis.call('HDEL', KEYS[1], 'sent')
+end
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'server_id', server_id,
+  'connect_id', connect_id ~= '' and connect_id or latest)
+redis.call('ZADD', KEYS[3], now, client_id)
+if now - (client[8] or client[1]) > ARGV[6] / 2 then
+  redis.call('HSET', KEYS[1], 'kept_at', now)
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+  redis.call('PEXPIRE', KEYS[2], ARGV[6])
+end
+local previous = client[7] or ''
+return {1, epoch, tonumber(client[3] or 0), cursor, repeat_to,
+  previous ~= server_id and previous or '', redis.call('HGETALL', KEYS[2])}

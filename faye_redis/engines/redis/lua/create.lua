@@ -1,0 +1,11 @@
+-- Create a client and mark it seen.
+-- KEYS    clients:<id>, clients
+-- ARGV    client id, lifetime of the client's keys in ms
+-- Returns 1
+-- Guarantee: atomic; repeating it changes nothing but the time seen.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSETNX', KEYS[1], 'created_at', now)
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+return 1

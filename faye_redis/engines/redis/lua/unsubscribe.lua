@@ -1,0 +1,28 @@
+-- Undo subscriptions of a client.
+-- KEYS    clients:<id>, subscriptions:<id>, clients,
+--         then channels:<channel> and messages:<channel> for each channel
+-- ARGV    client id, client_timeout in ms, then the channels
+-- Returns {1, version, server id holding the client or '', channels that were subscribed ...},
+--         or {0} if there is no such client
+-- Guarantee: atomic, idempotent; a log goes with its last subscriber.
+local client_id = ARGV[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
+if seen < now - ARGV[2] or redis.call('EXISTS', KEYS[1]) == 0 then
+  return {0}
+end
+
+local result = {1, 0, redis.call('HGET', KEYS[1], 'server_id') or ''}
+for i = 3, #ARGV do
+  local subscribers, log = KEYS[2 * i - 2], KEYS[2 * i - 1]
+  if redis.call('HDEL', KEYS[2], ARGV[i]) == 1 then
+    result[#result + 1] = ARGV[i]
+  end
+  redis.call('SREM', subscribers, client_id)
+  if redis.call('EXISTS', subscribers) == 0 then
+    redis.call('DEL', log)
+  end
+end
+result[2] = redis.call('HINCRBY', KEYS[1], 'version', #result > 3 and 1 or 0)
+return result

@@ -1,0 +1,51 @@
+"""Settings and hooks for gunicorn: ``gunicorn -c python:faye_redis.gunicorn_conf``.
+
+Without it the server works, less gently: it starts with the first request instead of with the
+worker, ``--preload`` is not safe, and a stopping worker drops its sockets.
+
+Options on gunicorn's command line win over those here.
+"""
+
+from __future__ import annotations
+
+import atexit
+from typing import Any
+
+from . import concurrency
+
+concurrency.patch()  # before gunicorn (with --preload) imports the application
+
+from .adapter import adapters  # noqa: E402
+
+worker_class = "gevent"
+keepalive = 75
+"""Seconds an idle connection stays open; longer than a proxy in front keeps it (nginx: 60)."""
+worker_connections = 10_000
+"""Requests at once per worker, held polls included; sockets taken over do not count here."""
+graceful_timeout = 10
+"""Seconds after which a stopping worker is killed; ours is gone long before."""
+
+_LOOK_SECONDS = 0.1
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start with the worker, so that a wrong option stops it from booting."""
+    for adapter in list(adapters):
+        if worker.cfg.workers > 1:
+            adapter.require_shared_engine()
+        adapter.start()
+    atexit.register(_close)
+    concurrency.spawn(_drain_when_stopped, worker)
+
+
+def _drain_when_stopped(worker: Any) -> None:
+    """SIGTERM, a reload and max_requests have one thing in common: ``alive`` goes False."""
+    while worker.alive:
+        concurrency.sleep(_LOOK_SECONDS)
+    for adapter in list(adapters):
+        adapter.drain()
+
+
+def _close() -> None:
+    for adapter in list(adapters):
+        adapter.close()

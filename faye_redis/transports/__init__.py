@@ -1,0 +1,17 @@
+"""The ways in and out: every HTTP request inside the mount point becomes Bayeux messages here.
+
+    router.py       Transports: which transport serves a request; refusals and failures
+    http.py         long-polling, cross-origin-long-polling, callback-polling
+    websocket.py    WebSocket (RFC 6455)
+    eventsource.py  EventSource (server-sent events)
+    cors.py         which origins may ask, and the headers that tell a browser so (pure)
+    responses.py    plain WSGI responses
+    sockets.py      sockets taken over from gunicorn: non-blocking writer, table, sweeper
+
+A poll keeps its greenlet while it is held. WebSockets and event streams are taken over: the WSGI
+call ends, the hub watches the socket, and an idle connection costs no greenlet.
+"""
+
+from .router import Transports
+
+__all__ = ["Transports"]

@@ -1,0 +1,106 @@
+"""Which origins may talk to the server, and what a browser is told about it. Pure.
+
+The rule is the same for every transport: a request that shows that it comes from a page of
+another origin is refused unless that origin is allowed. Requests without an ``Origin`` come from
+pages of this server, from scripts in them or from programs that are no browser, and pass.
+
+Faye lets every origin in. Here that takes ``allowed_origins = "*"``; its answers are then
+Faye's, except that ``Referer`` never stands in for ``Origin``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from ..errors import BadRequest
+from .responses import Environ, Headers
+
+_ORIGIN: Final = re.compile(
+    r"([a-z][a-z0-9+.-]*)://([a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII
+)
+_HEADER_SAFE: Final = re.compile(r"[!-~]{1,255}")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+_PREFLIGHT: Final[Headers] = [
+    ("Access-Control-Allow-Credentials", "true"),
+    ("Access-Control-Allow-Headers",
+     "Accept, Authorization, Content-Type, Pragma, X-Requested-With"),
+    ("Access-Control-Allow-Methods", "POST, GET"),
+    ("Access-Control-Max-Age", "86400"),
+    ("Vary", "Origin"),
+]
+
+
+def normalise(origin: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of a serialised origin (RFC 6454); None if it is not one."""
+    match = _ORIGIN.fullmatch(origin.lower())
+    if match is None:
+        return None
+    scheme, host, port = match.groups()
+    return scheme, host, int(port) if port else _DEFAULT_PORTS.get(scheme, 0)
+
+
+class Cors:
+    """The origin rule of one server.
+
+    :param allowed: None for the same origin only, ``"*"`` for any, or exact origins.
+    """
+
+    def __init__(self, allowed: str | Sequence[str] | None) -> None:
+        self._any = allowed == "*"
+        exact = [] if allowed is None or self._any else allowed
+        self._exact = {normalise(origin) for origin in exact} - {None}
+        self._same = allowed is None
+
+    def check(self, environ: Environ) -> None:
+        """Let the request pass or refuse it.
+
+        :raises BadRequest: status 403; the reason names the setting.
+        """
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None and not self._allows(origin, environ):
+            raise BadRequest(f"origin {origin[:100]!r} is not in allowed_origins", 403)
+
+    def check_script(self, environ: Environ) -> None:
+        """As ``check``, for a request made by a ``<script>`` element: it carries no ``Origin``,
+        but browsers tell of a page elsewhere in ``Sec-Fetch-Site``, and which in ``Referer``.
+
+        :raises BadRequest: status 403; the reason names the setting.
+        """
+        self.check(environ)
+        if environ.get("HTTP_SEC_FETCH_SITE") not in ("cross-site", "same-site") or self._any:
+            return
+        page = "/".join(environ.get("HTTP_REFERER", "").split("/", 3)[:3])
+        if not self._allows(page, environ):
+            raise BadRequest(f"JSON-P from page {page[:100]!r}, not in allowed_origins", 403)
+
+    def _allows(self, origin: str, environ: Environ) -> bool:
+        if self._any:
+            return _HEADER_SAFE.fullmatch(origin) is not None
+        parts = normalise(origin)
+        if parts is None:
+            return False
+        return parts == _own_origin(environ) if self._same else parts in self._exact
+
+    def headers(self, environ: Environ) -> Headers:
+        """Headers of an answer to an allowed request; none without an ``Origin``."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None:
+            return []
+        return [("Access-Control-Allow-Origin", origin),
+                ("Access-Control-Allow-Credentials", "true"), ("Vary", "Origin")]
+
+    def preflight(self, environ: Environ) -> Headers:
+        """Headers of the answer to a preflight request.
+
+        :raises BadRequest: status 403, the origin is not allowed.
+        """
+        self.check(environ)
+        origin = environ.get("HTTP_ORIGIN", "*" if self._any else None)
+        return _PREFLIGHT + ([("Access-Control-Allow-Origin", origin)] if origin else [])
+
+
+def _own_origin(environ: Environ) -> tuple[str, str, int] | None:
+    return normalise(f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}")

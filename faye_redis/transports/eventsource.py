@@ -1,0 +1,124 @@
+"""EventSource: messages to a browser as server-sent events (WHATWG HTML, 9.2).
+
+``GET <mount>/<clientId>`` opens the stream. What the client has to say comes in other requests,
+with the connection type ``eventsource``; so every event is an array of messages, never a reply.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterable, Sequence
+from email.utils import formatdate
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from ..bayeux.grammar import is_client_id
+from ..errors import BadRequest, EngineError, UnknownClient
+from .cors import Cors
+from .responses import NO_CACHE, NO_SNIFF, Environ, StartResponse
+from .sockets import SocketTable, TakenSocket, kept, raw_socket
+
+if TYPE_CHECKING:
+    from ..connections import Connections
+    from ..settings import Settings
+
+PING_INTERVAL: Final = 10.0
+"""Seconds between comments at most: proxies cut a response that is silent for long."""
+
+_PING: Final = b":\r\n\r\n"
+_RETRY: Final = b"retry: 5000\r\n\r\n"
+_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
+
+
+@lru_cache(maxsize=8)  # the sockets owed the same messages share one event
+def event(payloads: tuple[bytes, ...]) -> bytes:
+    """The event that carries ``payloads`` as a JSON array."""
+    return b"data: %s\r\n\r\n" % _LINE_END.sub(b"\r\ndata: ", b"[%s]" % b",".join(payloads))
+
+
+def wants_events(environ: Environ) -> bool:
+    """True for a request that asks for an event stream."""
+    accepted = environ.get("HTTP_ACCEPT", "").split(",")
+    return environ["REQUEST_METHOD"] == "GET" and any(
+        kind.split(";")[0].strip() == "text/event-stream" for kind in accepted
+    )
+
+
+class EventStream(TakenSocket):
+    """One open event stream: a ``Stream`` of ``connections``."""
+
+    __slots__ = ("_connections", "_ping", "request")
+
+    def __init__(
+        self, sock: socket.socket, table: SocketTable, connections: Connections,
+        settings: Settings, request: Environ,
+    ) -> None:
+        interval = min(settings.ping or PING_INTERVAL, PING_INTERVAL)
+        super().__init__(sock, table, settings.max_buffer, interval)
+        self._connections = connections
+        self._ping = bool(settings.ping)
+        self.request: Environ | None = kept(request)
+
+    def push(self, payloads: Sequence[bytes]) -> bool:
+        """Send messages; see ``Stream.push``."""
+        return self.write(event(tuple(payloads)))
+
+    def reply(self, items: list[bytes]) -> None:
+        """Send what a held reply carries; see ``Stream.reply``."""
+        self.write(event(tuple(items)))
+
+    def drained(self) -> None:
+        self._connections.drained(self)
+
+    def ended(self) -> None:
+        self._connections.closed(self)
+
+    def visit(self, now: float) -> None:
+        if self._ping:
+            self.write(_PING)
+
+
+class EventSourceTransport:
+    """Opens event streams."""
+
+    def __init__(
+        self, connections: Connections, settings: Settings, cors: Cors, table: SocketTable
+    ) -> None:
+        self._connections = connections
+        self._settings = settings
+        self._cors = cors
+        self._table = table
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Open the stream and take the socket over.
+
+        :raises StopIteration: the socket is taken; ends the WSGI call.
+        :raises BadRequest: the origin, the client or one more socket is refused.
+        """
+        self._cors.check(environ)
+        self._table.check()
+        client_id = environ.get("PATH_INFO", "").rsplit("/", 1)[-1]
+        sock = raw_socket(environ)
+        if not is_client_id(client_id) or sock is None:
+            raise BadRequest("no client, or no connection for an event stream", 404)
+        stream = EventStream(sock, self._table, self._connections, self._settings, environ)
+        stream.write(self._head(environ))
+        self._open(client_id, stream)
+        stream.start()
+        raise StopIteration
+
+    def _open(self, client_id: str, stream: EventStream) -> None:
+        try:
+            self._connections.open(client_id, stream)
+        except UnknownClient:
+            raise BadRequest("event stream of an unknown client", 404) from None
+        except EngineError as error:
+            raise BadRequest(f"event stream cannot be opened: {error}", 503) from error
+
+    def _head(self, environ: Environ) -> bytes:
+        headers = [("Content-Type", "text/event-stream"), NO_CACHE, NO_SNIFF,
+                   ("Connection", "close"), ("Date", formatdate(usegmt=True)),
+                   ("X-Accel-Buffering", "no"), *self._cors.headers(environ)]  # nginx: pass on
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode("latin-1") + _RETRY

@@ -1,0 +1,178 @@
+"""Transports that are single requests: long-polling, cross-origin-long-polling, callback-polling.
+
+====================================  ============================================
+POST with ``application/json``        the body is the message or messages
+POST with any other Content-Type      form field ``message``
+GET                                   query fields ``message`` and ``jsonp``
+====================================  ============================================
+
+The answer to a request that could be read is 200 and an array of replies, whatever they say:
+clients take any other status for a failure of the transport. Statuses, headers and bodies are
+those of Faye's Node adapter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs
+
+from ..bayeux.messages import parse
+from ..concurrency import deadline
+from ..errors import BadRequest, Superseded
+from .cors import Cors
+from .responses import NO_CACHE, NO_SNIFF, Environ, StartResponse, respond
+from .sockets import raw_socket
+
+if TYPE_CHECKING:
+    import socket
+
+    from ..bayeux.server import BayeuxServer, PendingReply
+    from ..connections import Connections
+    from ..settings import Settings
+
+BODY_TIMEOUT: Final = 10.0
+"""Seconds a client may take to send a body; gunicorn sets no limit."""
+
+DEFAULT_CALLBACK: Final = "jsonpcallback"
+_CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z_$][A-Za-z0-9_$]*)*")
+_CALLBACK_LIMIT: Final = 64
+_WORDS: Final = (
+    "await break case catch class const continue debugger default delete do else enum export "
+    "extends false finally for function if implements import in instanceof interface let new "
+    "null package private protected public return static super switch this throw true try "
+    "typeof var void while with yield"
+)
+_RESERVED: Final = frozenset(_WORDS.split())
+
+# Legal in JSON but not in a script, or able to end one.
+_SCRIPT_ESCAPES: Final = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"),
+                          (b"<", b"\\u003c"), (b"*/", b"*\\/"))
+
+
+class Poll:
+    """How one HTTP request serves ``/meta/connect``: it waits for the answer."""
+
+    __slots__ = ("_connections", "_hold", "_sock")
+
+    def __init__(self, connections: Connections, hold: bool, sock: socket.socket | None) -> None:
+        self._connections = connections
+        self._hold = hold
+        self._sock = sock
+
+    def connect(self, pending: PendingReply) -> list[bytes]:
+        """:raises UnknownClient, Superseded: see ``Connections.poll``."""
+        return self._connections.poll(pending, self._hold, self._sock)
+
+    def disconnected(self, client_id: str) -> None:
+        """Nothing to close: the request ends with its replies."""
+
+
+class HttpTransport:
+    """Serves POST and GET requests."""
+
+    def __init__(
+        self, server: BayeuxServer, connections: Connections, settings: Settings, cors: Cors
+    ) -> None:
+        self._server = server
+        self._connections = connections
+        self._settings = settings
+        self._cors = cors
+
+    def post(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """long-polling and cross-origin-long-polling.
+
+        :raises BadRequest: the origin, the body or what is in it is refused.
+        """
+        self._cors.check(environ)
+        body = read_body(environ, self._settings.max_message_size)
+        content_type = environ.get("CONTENT_TYPE", "").split(";")[0].strip().lower()
+        message = body if content_type == "application/json" else _form_message(body)
+        replies = self._process(message, environ)
+        headers = [("Content-Type", "application/json; charset=utf-8"), NO_CACHE, NO_SNIFF]
+        return respond(start_response, 200, headers + self._cors.headers(environ), replies)
+
+    def get(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """callback-polling: the answer is a script that calls the ``jsonp`` function.
+
+        :raises BadRequest: the page, the callback or the message is refused.
+        """
+        self._cors.check_script(environ)
+        fields = _fields(environ.get("QUERY_STRING", "").encode("latin-1"))
+        callback = _callback(fields.get("jsonp", DEFAULT_CALLBACK))
+        replies = self._process(_message(fields), environ)
+        for raw, escaped in _SCRIPT_ESCAPES:
+            replies = replies.replace(raw, escaped)
+        headers = [("Content-Type", "text/javascript; charset=utf-8"), NO_CACHE, NO_SNIFF,
+                   ("Content-Disposition", "attachment; filename=f.txt")]
+        # The comment keeps plug-ins from taking the answer for a file of theirs by its start.
+        script = b"/**/%s(%s);" % (callback.encode("ascii"), replies)
+        return respond(start_response, 200, headers + self._cors.headers(environ), script)
+
+    def _process(self, data: bytes | str, environ: Environ) -> bytes:
+        limits = self._settings
+        messages = parse(data, limits.max_message_size, limits.max_batch, limits.max_depth)
+        poll = Poll(self._connections, len(messages) == 1, raw_socket(environ))
+        replies: list[bytes] = []
+        try:
+            for message in messages:
+                replies += self._server.process(message, environ, poll)
+        except Superseded:
+            # The newer request gets the answer. Ends the call and the connection without a
+            # response; gunicorn's way to say so.
+            raise StopIteration from None
+        return b"[" + b",".join(replies) + b"]"
+
+
+def read_body(environ: Environ, limit: int) -> bytes:
+    """Read the body of a request.
+
+    :param limit: bytes; never more than one beyond it are read.
+    :raises BadRequest: status 413 too long, 408 too slow, 415 encoded, 400 unreadable.
+    """
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
+        raise BadRequest("Content-Encoding is not supported", 415)
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if length.isdecimal() and int(length) > limit:
+        raise BadRequest(f"body of {length[:20]} bytes is over max_message_size", 413)
+    body = _read(environ["wsgi.input"], limit + 1)
+    if len(body) > limit:
+        raise BadRequest("body is over max_message_size", 413)
+    return body
+
+
+def _read(stream: Any, size: int) -> bytes:
+    try:
+        with deadline(BODY_TIMEOUT):
+            return bytes(stream.read(size))
+    except TimeoutError:
+        raise BadRequest("body was not sent in time", 408) from None
+    except Exception as error:  # whatever the server's parser makes of a cut or bad body
+        raise BadRequest(f"unreadable body: {error!r}") from error
+
+
+def _fields(data: bytes) -> dict[str, str]:
+    try:
+        text = data.decode("utf-8")
+        fields = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=64)
+    except ValueError as error:
+        raise BadRequest(f"unreadable form: {error}") from None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _message(fields: dict[str, str]) -> str:
+    if "message" not in fields:
+        raise BadRequest("request with no message")
+    return fields["message"]
+
+
+def _form_message(body: bytes) -> str:
+    return _message(_fields(body))
+
+
+def _callback(name: str) -> str:
+    valid = len(name) <= _CALLBACK_LIMIT and _CALLBACK.fullmatch(name)
+    if not valid or name.split(".")[0] in _RESERVED:
+        raise BadRequest(f"invalid JSON-P callback {name[:_CALLBACK_LIMIT]!r}")
+    return name

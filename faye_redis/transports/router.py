@@ -1,0 +1,94 @@
+"""Which transport serves a request, and what becomes of refusals and failures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ..errors import BadRequest
+from .cors import Cors
+from .eventsource import EventSourceTransport, wants_events
+from .http import HttpTransport
+from .responses import Environ, StartResponse, refuse, respond
+from .sockets import SocketTable
+from .websocket import WebSocketTransport, wants_websocket
+
+if TYPE_CHECKING:
+    from ..bayeux.server import BayeuxServer
+    from ..connections import Connections
+    from ..settings import Settings
+
+Handler = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+log = logging.getLogger("faye_redis.transports")
+
+
+class Transports:
+    """The WSGI application inside the mount point.
+
+    :param server: carries out messages.
+    :param connections: serves ``/meta/connect`` and takes the sockets that stay.
+    """
+
+    def __init__(
+        self, server: BayeuxServer, connections: Connections, settings: Settings
+    ) -> None:
+        self._cors = Cors(settings.allowed_origins)
+        self._table = SocketTable(settings.max_connections)
+        self._http = HttpTransport(server, connections, settings, self._cors)
+        self._websocket = WebSocketTransport(
+            server, connections, settings, self._cors, self._table)
+        self._eventsource = EventSourceTransport(connections, settings, self._cors, self._table)
+
+    @property
+    def open_sockets(self) -> int:
+        """WebSockets and event streams open in this process."""
+        return len(self._table)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request.
+
+        :raises StopIteration: there is nothing to answer, or the socket was taken over; under
+            gunicorn this ends the request without a word, so it must reach gunicorn.
+        """
+        try:
+            return self._route(environ)(environ, start_response)
+        except BadRequest as problem:
+            log.log(logging.WARNING if problem.status == 403 else logging.INFO,
+                    "request refused (%d): %s", problem.status, problem.reason)
+            return refuse(environ, start_response, problem.status)
+        except StopIteration:
+            raise
+        except Exception:
+            log.exception("request failed")
+            return refuse(environ, start_response, 500)
+
+    def close(self, jitter: float) -> None:
+        """Refuse new sockets and close the open ones with 1001, spread over ``jitter`` seconds.
+
+        Blocks that long; with 0 not at all.
+        """
+        for sock in self._table.close(jitter):
+            sock.close(1001, "server is going away")
+
+    def _route(self, environ: Environ) -> Handler:
+        """The order is Faye's; it sees to it that a browser's preflight is never refused as
+        something else."""
+        method = environ["REQUEST_METHOD"]
+        if environ.get("PATH_INFO", "").endswith((".js", ".map")):
+            raise BadRequest("no such file", 404)
+        if method == "OPTIONS" or environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD") == "POST":
+            return self._preflight
+        if wants_websocket(environ):
+            return self._websocket
+        if wants_events(environ):
+            return self._eventsource
+        if method == "GET":
+            return self._http.get
+        if method == "POST":
+            return self._http.post
+        raise BadRequest(f"method {method[:20]}")
+
+    def _preflight(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return respond(start_response, 200, self._cors.preflight(environ), b"")

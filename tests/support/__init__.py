@@ -1,0 +1,1 @@
+"""Launchers and helpers that tests import; nothing here is collected as a test."""
