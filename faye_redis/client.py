@@ -58,7 +58,7 @@ class Client:
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._inbox: deque[bytes] = deque()
         self._reading = False
-        self.request = None
+        self.request: dict[str, Any] | None = None
         """No request: what this client sends is trusted."""
 
     # For the application

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 import gevent
 from gevent import monkey
@@ -25,7 +25,7 @@ __all__ = ["Event", "RLock", "Task", "Watcher", "deadline", "monotonic", "patch"
 
 log = logging.getLogger("faye_redis")
 
-Task = gevent.Greenlet
+Task: TypeAlias = "gevent.Greenlet[..., None]"
 monotonic = time.monotonic
 sleep = gevent.sleep
 
@@ -76,7 +76,7 @@ class Watcher:
     __slots__ = ("_io",)
 
     def __init__(self, fd: int, events: int, callback: Callable[[], None]) -> None:
-        self._io = gevent.get_hub().loop.io(fd, events)
+        self._io: Any = gevent.get_hub().loop.io(fd, events)
         self._io.start(_guarded, callback)
 
     def stop(self) -> None:

@@ -52,7 +52,7 @@ class Monitor:
             self._listeners[event] = kept
 
     def has(self, event: str) -> bool:
-        """Whether anybody listens."""
+        """True if anyone listens to ``event``."""
         return event in self._listeners
 
     def trigger(self, event: str, *args: Any) -> None:

@@ -136,8 +136,8 @@ class BayeuxServer:
 
     @property
     def changes_outgoing(self) -> bool:
-        """Whether ``deliver`` does anything, and so may wait."""
-        return bool(self._extensions.outgoing)
+        """True if there are outgoing extensions: ``deliver`` and ``send`` may wait for them."""
+        return self._extensions.has("outgoing")
 
     def deliver(self, payloads: Sequence[bytes], request: Environ | None) -> Sequence[bytes]:
         """Pass messages on their way to a client through the outgoing extensions.

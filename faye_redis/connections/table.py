@@ -453,10 +453,12 @@ class Connections:
 
 
 def _fitting(messages: list[Message], size: int) -> list[Message]:
-    """As many of the first messages as ``size`` bytes hold, but at least one if there is any."""
+    """As many of the first messages as ``size`` bytes hold, but at least one if there is any.
+
+    Always a list of its own: ``messages`` goes on growing while the answer is being recorded."""
     total = 0
     for count, message in enumerate(messages):
         total += len(message.payload)
         if total > size and count:
             return messages[:count]
-    return messages
+    return messages[:]

@@ -2,11 +2,13 @@
 
     router.py       Transports: which transport serves a request; refusals and failures
     http.py         long-polling, cross-origin-long-polling, callback-polling
-    websocket.py    WebSocket (RFC 6455)
+    upgrade.py      WebSocket (RFC 6455): opening handshake
+    websocket.py    WebSocket: one connection, its frames and messages
     eventsource.py  EventSource (server-sent events)
     cors.py         which origins may ask, and the headers that tell a browser so (pure)
     responses.py    plain WSGI responses
-    sockets.py      sockets taken over from gunicorn: non-blocking writer, table, sweeper
+    sockets.py      a socket taken over from gunicorn: reads and writes without waiting
+    table.py        the taken sockets that are open: limit, pings, deadlines, closing
 
 A poll keeps its greenlet while it is held. WebSockets and event streams are taken over: the WSGI
 call ends, the hub watches the socket, and an idle connection costs no greenlet.

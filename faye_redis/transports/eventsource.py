@@ -17,7 +17,8 @@ from ..bayeux.grammar import is_client_id
 from ..errors import BadRequest, EngineError, UnknownClient
 from .cors import Cors
 from .responses import NO_CACHE, NO_SNIFF, Environ, StartResponse
-from .sockets import SocketTable, TakenSocket, kept, raw_socket
+from .sockets import TakenSocket, kept, raw_socket
+from .table import SocketTable
 
 if TYPE_CHECKING:
     from ..connections import Connections

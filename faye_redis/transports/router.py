@@ -11,8 +11,8 @@ from .cors import Cors
 from .eventsource import EventSourceTransport, wants_events
 from .http import HttpTransport
 from .responses import Environ, StartResponse, refuse, respond
-from .sockets import SocketTable
-from .websocket import WebSocketTransport, wants_websocket
+from .table import SocketTable
+from .upgrade import WebSocketTransport, wants_websocket
 
 if TYPE_CHECKING:
     from ..bayeux.server import BayeuxServer

@@ -1,4 +1,4 @@
-"""Sockets taken over from gunicorn, and the table of those that are open.
+"""Sockets taken over from gunicorn: reading and writing without ever waiting.
 
 The worker's greenlet answers the upgrade, hands the socket over and ends the WSGI call with
 ``StopIteration``; from then on the hub watches the socket. gunicorn closes what it thinks is its
@@ -10,19 +10,18 @@ what the kernel does not take at once waits in a buffer until it does.
 
 from __future__ import annotations
 
-import logging
-import random
 import socket
 import ssl
-from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from sys import intern
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ..concurrency import Watcher, monotonic, run_soon, sleep, spawn, watch_read, watch_write
-from ..errors import BadRequest
+from ..concurrency import Watcher, run_soon, watch_read, watch_write
 from .responses import Environ
+
+if TYPE_CHECKING:
+    from .table import SocketTable
 
 RECEIVE: Final = 16384
 """Bytes read at once: one TLS record, and few enough frames to parse in one turn of the hub."""
@@ -37,8 +36,6 @@ CLOSE_TIMEOUT: Final = 5.0
 _DROPPED: Final = frozenset({
     "gunicorn.socket", "wsgi.early_hints", "wsgi.errors", "wsgi.file_wrapper", "wsgi.input",
 })
-
-log = logging.getLogger("faye_redis.sockets")
 
 
 def raw_socket(environ: Environ) -> socket.socket | None:
@@ -143,6 +140,8 @@ class TakenSocket:
         head, self._buffer = self._buffer, None
         self.write(bytes(head or b""))
         self.update_reading()
+        if self._pending():
+            run_soon(self._readable)  # decrypted for gunicorn, which did not ask for all of it
 
     def write(self, data: bytes) -> bool:
         """Send ``data`` now or as soon as the peer takes it, all of it and in order.
@@ -286,98 +285,3 @@ def _tune(sock: socket.socket, interval: float) -> None:
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
             patience = int(max(2 * interval, WRITE_TIMEOUT) * 1000)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)
-
-
-class SocketTable:
-    """The taken sockets of this process that are open, and when each needs attention.
-
-    One greenlet, there while any socket is, looks once a second at those whose time has come.
-    The sockets of one interval are kept in the order of their next visit, so a turn costs as
-    much as there is to do, not as much as there are sockets.
-
-    :param limit: sockets at most; gunicorn does not count the ones taken from it.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._closed = False
-        self._visits: dict[float, dict[TakenSocket, float]] = {}
-        self._expected: dict[TakenSocket, float] = {}
-        self._sweeping = False
-
-    def __len__(self) -> int:
-        return sum(map(len, self._visits.values()))
-
-    def check(self) -> None:
-        """Is there room for one more?
-
-        :raises BadRequest: status 503, no: ``max_connections`` are open, or the worker stops.
-        """
-        if self._closed:
-            raise BadRequest("the worker is stopping", 503)
-        if len(self) >= self._limit:
-            raise BadRequest(f"max_connections ({self._limit}) sockets are open", 503)
-
-    def add(self, sock: TakenSocket) -> None:
-        """Count an open socket and visit it from now on."""
-        self._visits.setdefault(sock.interval, {})[sock] = monotonic() + sock.interval
-        if not self._sweeping:
-            self._sweeping = True
-            spawn(self._sweep_always)
-
-    def remove(self, sock: TakenSocket) -> None:
-        """Forget a socket. Idempotent."""
-        self._visits.get(sock.interval, {}).pop(sock, None)
-        self.unexpect(sock)
-
-    def expect(self, sock: TakenSocket, seconds: float) -> None:
-        """Abort ``sock`` unless there is an ``unexpect`` or another ``expect`` in time."""
-        self._expected[sock] = monotonic() + seconds
-
-    def unexpect(self, sock: TakenSocket) -> None:
-        """What was expected of ``sock`` has happened."""
-        self._expected.pop(sock, None)
-
-    def sweep(self, now: float) -> None:
-        """Abort the sockets that are overdue and visit those whose time has come."""
-        for sock in [sock for sock, due in self._expected.items() if due <= now]:
-            log.info("socket dropped: the peer did not read or close in time")
-            sock.abort()
-        for interval, visits in self._visits.items():
-            for sock in _due(visits, now):
-                del visits[sock]
-                visits[sock] = now + interval  # at the end: that keeps the order
-                if sock.state is State.OPEN:
-                    sock.visit(now)
-
-    def close(self, jitter: float) -> Iterable[TakenSocket]:
-        """Take no more sockets; yield the open ones in random order, spread over time.
-
-        :param jitter: seconds from the first to the last; 0 does not yield to other greenlets.
-        """
-        self._closed = True
-        sockets = [sock for visits in self._visits.values() for sock in visits]
-        random.shuffle(sockets)
-        began = monotonic()
-        for index, sock in enumerate(sockets):
-            early = began + jitter * index / len(sockets) - monotonic()
-            if early > 0:
-                sleep(early)
-            yield sock
-
-    def _sweep_always(self) -> None:
-        try:
-            while len(self):
-                sleep(1)
-                self.sweep(monotonic())
-        finally:
-            self._sweeping = False
-
-
-def _due(visits: dict[TakenSocket, float], now: float) -> list[TakenSocket]:
-    due = []
-    for sock, at in visits.items():
-        if at > now:
-            break
-        due.append(sock)
-    return due

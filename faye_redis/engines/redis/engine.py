@@ -202,7 +202,7 @@ class RedisEngine:
 
     @retried
     def _last_id(self) -> int:
-        return int(self._redis.get(self._keys.last_id) or 0)  # type: ignore[arg-type]
+        return int(self._redis.get(self._keys.last_id) or 0)
 
     def follow(self, channels: Iterable[str]) -> None:
         assert self._listener, "start() comes first"
@@ -302,7 +302,7 @@ class RedisEngine:
 
     def _beat(self) -> None:
         """Each second: show that this worker lives, and keep what it uses from running out."""
-        about = {"host": socket.gethostname(), "pid": os.getpid()}
+        about: dict[Any, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
         while True:
             try:
                 self._show_alive(about)
@@ -314,7 +314,7 @@ class RedisEngine:
             sleep(_HEARTBEAT_SECONDS)
 
     @retried
-    def _show_alive(self, about: dict[str, Any]) -> None:
+    def _show_alive(self, about: dict[Any, Any]) -> None:
         key = self._keys.server(self.server_id)
         with self._redis.pipeline() as pipeline:
             pipeline.hset(key, mapping=about)

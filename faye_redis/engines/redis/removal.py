@@ -110,10 +110,10 @@ class Removal:
     @retried
     def _oldest(self) -> list[str]:
         """The next batch of clients whose time is up."""
-        seconds, micros = self._redis.time()  # type: ignore[misc]
+        seconds, micros = self._redis.time()
         limit = seconds * 1000 + micros // 1000 - round(self._settings.client_timeout * 1000)
         ids = self._redis.zrange(
-            self._keys.clients, "-inf", f"({limit}", byscore=True,  # type: ignore[arg-type]
+            self._keys.clients, "-inf", f"({limit}", byscore=True,
             offset=0, num=self._settings.cleanup_batch_size,
         )
         return [id.decode() for id in ids]  # type: ignore[union-attr]
@@ -141,7 +141,7 @@ class Removal:
     def _drop_strangers(self, channel: str, client_ids: list[bytes]) -> None:
         if client_ids:
             scores = self._redis.zmscore(self._keys.clients, client_ids)  # type: ignore[arg-type]
-            strangers = [id for id, score in zip(client_ids, scores, strict=True) if score is None]  # type: ignore[arg-type]
+            strangers = [id for id, score in zip(client_ids, scores, strict=True) if score is None]
             if strangers:
                 self._scripts.run("leave", self._keys.channel_sides([channel]), *strangers)
 

@@ -67,6 +67,17 @@ def test_off_all_of_an_event(monitor):
     assert calls == ["d"]
 
 
+def test_has(monitor):
+    assert not monitor.has("handshake")
+    monitor.on("handshake", print)
+    monitor.on("handshake", repr)
+    assert monitor.has("handshake") and not monitor.has("disconnect")
+    monitor.off("handshake", print)
+    assert monitor.has("handshake")
+    monitor.off("handshake", repr)
+    assert not monitor.has("handshake")
+
+
 def test_listeners_removed_while_triggering(monitor):
     calls = []
 

@@ -133,6 +133,13 @@ def test_deliver_without_outgoing_extensions_touches_nothing(bayeux):
     assert bayeux.server.deliver(payloads, None) is payloads
 
 
+def test_changes_outgoing(bayeux):
+    bayeux.extensions.add(Extension(incoming=failing))
+    assert bayeux.server.changes_outgoing is False
+    bayeux.extensions.add(Extension(outgoing=failing))
+    assert bayeux.server.changes_outgoing is True
+
+
 def test_deliver(bayeux):
     requests = []
 

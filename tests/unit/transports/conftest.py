@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from recording_site import Site
+
 from support.waiting import eventually
 
 

@@ -166,11 +166,28 @@ UPGRADE = {
 }
 
 
+class TlsLike(socket.socket):
+    """A socket that holds bytes which its descriptor knows nothing of, as TLS does."""
+
+    decrypted = b""
+
+    def pending(self) -> int:
+        return len(self.decrypted)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        data, self.decrypted = self.decrypted[:size], self.decrypted[size:]
+        return data or super().recv(size, flags)
+
+
 class Peer:
     """The client's end of a socket; the other end went through ``Transports``."""
 
-    def __init__(self, site: Site, environ: Any, early: bytes, send_buffer: int = 0) -> None:
+    def __init__(self, site: Site, environ: Any, early: bytes, send_buffer: int = 0,
+                 decrypted: bytes | None = None) -> None:
         self.sock, server = socket.socketpair()
+        if decrypted is not None:
+            server = TlsLike(fileno=server.detach())
+            server.decrypted = decrypted
         self.sock.settimeout(10)
         self.fd = server.fileno()
         if send_buffer:

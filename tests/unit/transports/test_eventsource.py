@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from recording_site import Answer, Peer, Site
-from support.waiting import eventually
 
 from faye_redis.concurrency import monotonic
 from faye_redis.errors import EngineUnavailable
 from faye_redis.transports.sockets import State
+from support.waiting import eventually
 
 RETRY = b"retry: 5000\r\n\r\n"
 

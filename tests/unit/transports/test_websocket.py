@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 import pytest
 from recording_site import UPGRADE, Peer, Site, frame
-from support.waiting import eventually
 
 from faye_redis.concurrency import monotonic
 from faye_redis.transports import sockets, websocket
 from faye_redis.transports.sockets import State
+from support.waiting import eventually
 
 TEXT, BINARY, CLOSE, PING, PONG, CONT = 1, 2, 8, 9, 10, 0
 MESSAGE = b'{"channel":"/a","id":"\xc3\xa4"}'
@@ -99,6 +99,15 @@ def test_early_frames_are_handled(site: Site) -> None:
     assert peer.replies() == REPLY
     peer.send(half[5:])
     assert peer.replies()[0]["channel"] == "/b"
+
+
+def test_bytes_that_only_tls_knows_of_are_handled(site: Site) -> None:
+    early = frame(TEXT, MESSAGE)
+    late = frame(TEXT, b'{"channel":"/b"}') * 1000
+    peer = site.connect({**site.environ("GET"), **UPGRADE}, early[:9], decrypted=early[9:] + late)
+    peer.read_until(b"\r\n\r\n")
+    assert peer.replies() == REPLY
+    assert {peer.replies()[0]["channel"] for _ in range(1000)} == {"/b"}
 
 
 def test_each_frame_gets_one_frame_of_replies(site: Site) -> None:
@@ -236,6 +245,10 @@ FRAMES: list[tuple[str, list[bytes], list[str], int | None]] = [
      [], 1008),
     ("1001 pings", [frame(PING)] * 1001, [], 1008),
     ("good before bad", [frame(TEXT, MESSAGE), frame(BINARY)], ["/a"], 1003),
+    ("good before a broken frame, in one segment",
+     [frame(TEXT, MESSAGE) * 2 + frame(TEXT, b"", rsv=0x40)], ["/a", "/a"], 1002),
+    ("good before a close, in one segment",
+     [frame(TEXT, MESSAGE) * 2 + frame(CLOSE, b"\x03\xe8")], ["/a", "/a"], 1000),
     ("nothing after bad", [frame(BINARY) + frame(TEXT, MESSAGE)], [], 1003),
     ("nothing after close", [frame(CLOSE, b"\x03\xe8") + frame(TEXT, MESSAGE)], [], 1000),
     ("close without code", [frame(CLOSE)], [], 1005),
@@ -290,6 +303,32 @@ def test_of_many_pings_at_once_the_last_are_answered(site: Site) -> None:
     peer.text({"channel": "/a"})
     assert [peer.frame() for _ in range(16)] == [(PONG, b"%d" % n) for n in range(484, 500)]
     assert peer.replies()[0]["channel"] == "/a"
+
+
+def test_parser_is_shared_between_messages_only(site: Site) -> None:
+    first, second = site.websocket(), site.websocket()
+    data = frame(TEXT, MESSAGE)
+    first.send(data[:8])  # the whole header: nothing waits, but a frame is due
+    transport = site.transports._websocket
+    eventually(lambda: any(sock._unread == 8 for sock in site.transports._table.sockets()))
+    second.send(data)
+    assert second.replies() == REPLY
+    first.send(data[8:])
+    assert first.replies() == REPLY
+    first.send(frame(TEXT, MESSAGE[:10], fin=False))
+    second.send(data)
+    assert second.replies() == REPLY
+    first.send(frame(CONT, MESSAGE[10:]))
+    assert first.replies() == REPLY
+    assert [sock._protocol for sock in site.transports._table.sockets()] == [None, None]
+    assert len(transport._idle) == 2
+
+
+def test_length_written_longer_than_need_be(site: Site) -> None:
+    peer = site.websocket()
+    data = frame(TEXT, MESSAGE)
+    peer.send((data[:1] + b"\xfe\x00" + bytes([data[1] & 0x7F]) + data[2:]) * 2)
+    assert [peer.replies(), peer.replies()] == [REPLY, REPLY]
 
 
 # Closing
@@ -395,6 +434,15 @@ def test_pings_and_pongs(site: Site) -> None:
         assert peer.frame() == (PING, b"")
         peer.send(frame(PONG))
         eventually(lambda: stream._silence == 0)
+
+
+def test_sweeper_runs_by_itself_while_there_are_sockets(make_site: Callable[..., Site]) -> None:
+    site = make_site(ping=0.1)
+    peer = site.websocket()
+    assert peer.frame() == (PING, b"")
+    peer.sock.close()
+    eventually(lambda: not site.transports._table._sweeping)
+    assert site.websocket().frame() == (PING, b"")
 
 
 def test_ping_comes_after_its_interval(make_site: Callable[..., Site]) -> None:
@@ -516,7 +564,7 @@ def test_close_comes_behind_what_waits(make_site: Callable[..., Site]) -> None:
 
 def test_peer_that_reads_nothing_is_dropped(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1000, ping=0)
-    peer, stream = slow(site)
+    _, stream = slow(site)
     stream.push([b'"%s"' % (b"x" * 500_000)])
     sweep(site, sockets.WRITE_TIMEOUT - 1)
     assert stream.state is State.OPEN
