@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from weakref import WeakSet
 
+from . import logs
 from .bayeux.extensions import Extensions
 from .bayeux.monitoring import Monitor
 from .bayeux.server import BayeuxServer
@@ -46,6 +47,7 @@ class WSGIAdapter:
         self, app: Application | None = None, settings: Mapping[str, Any] | None = None
     ) -> None:
         self.settings = Settings.load(settings, os.environ)
+        logs.configure(self.settings.engine.log_level)
         self.engine = create_engine(self.settings.engine)
         """The engine; ``adapter.engine.cleanup_expired()`` removes expired clients by hand."""
         self._app = app

@@ -236,7 +236,7 @@ class BayeuxServer:
         hold = advice.hold(message.get("advice"), self._settings.timeout)
         pending = PendingReply(self, exchange, hold)
         if connection_type == "eventsource":
-            self._engine.touch(client_id)
+            self._engine.touch(client_id, pending.connect_id)
             return pending.finish()
         return exchange.link.connect(pending)
 

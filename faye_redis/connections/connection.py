@@ -49,13 +49,15 @@ class Connection:
     live, what comes above it is appended by the worker's table.
     """
 
-    __slots__ = ("__weakref__", "client_id", "closed", "held", "live", "newest_version",
-                 "outgoing", "position", "session")
+    __slots__ = ("client_id", "closed", "covered", "held", "live", "newest_version", "outgoing",
+                 "position", "session")
 
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
         self.session: Session = Session(0, 0, 0, {})
         self.position = 0
+        self.covered: dict[str, int] = {}
+        """The subscriptions for which ``position`` holds; others are read from their start."""
         self.outgoing: list[Message] = []
         self.held: list[Message] | None = None
         """Heard while catching up; None when it is not, or when it was too much to keep."""
@@ -68,10 +70,20 @@ class Connection:
         """Have the subscriptions changed since they were read?"""
         return self.newest_version > self.session.version
 
-    def begin(self, session: Session) -> None:
-        """Start from what the engine's ``connect`` found."""
+    @property
+    def delivered(self) -> int:
+        """Everything up to this id has been sent."""
+        return self.outgoing[0].id - 1 if self.outgoing else self.position
+
+    def begin(self, session: Session, former: Connection | None) -> None:
+        """Start from what the engine's ``connect`` found, and from how far a stream of the client
+        in this worker has come."""
         self.session = session
         self.position = session.cursor
+        self.covered = session.subscriptions
+        if isinstance(former, Subscriber) and session.repeat_to is None:
+            self.position = max(session.cursor, former.delivered)
+            self.covered = former.covered
 
     def hear(self, message: Message) -> bool:
         """A new message on one of its channels; it may come once per matching subscription.
@@ -97,9 +109,9 @@ class Connection:
     def read_from(self, session: Session) -> dict[str, int]:
         """Where to read each log from when the subscriptions are those of ``session``: a new one
         from its beginning, even if other channels are further on."""
-        known = self.session.subscriptions
+        covered = self.covered
         return {
-            name: max(start, self.position) if known.get(name) == start else start
+            name: max(start, self.position) if covered.get(name) == start else start
             for name, start in session.subscriptions.items()
         }
 
@@ -117,6 +129,8 @@ class Connection:
         self.held = None
         self.outgoing.sort(key=_message_id)
         last = self.outgoing[-1].id if self.live and self.outgoing else 0
+        if self.live or batch.position >= self.position:
+            self.covered = self.session.subscriptions
         self.position = max(self.position, batch.position, last)
         return self.live or (bool(self.outgoing) and batch.position >= goal)
 

@@ -37,6 +37,7 @@ log = logging.getLogger("faye_redis.connections")
 _READ_LIMIT = 500  # messages of one log read at once
 _FLUSH_AT = 200  # connections with something to send before they are flushed at once
 _TICK_SECONDS = 0.2
+_LEFT_SECONDS = 5.0  # how far a closed stream had come is remembered for a client that hops
 _FOLLOW_SECONDS = 60.0  # a channel is followed so long after the last interest in it
 
 
@@ -71,6 +72,8 @@ class Connections:
         self._streams: dict[Stream, Subscriber] = {}
         self._followers = Followers(monotonic)
         self._held_replies: Deadlines[tuple[Subscriber, PendingReply]] = Deadlines()
+        self._left: dict[str, Subscriber] = {}
+        self._forgotten: Deadlines[Subscriber] = Deadlines()
         self._touched: list[Connection] = []
         self._keeper: Task | None = None
         self._next_ping = 0.0
@@ -197,13 +200,14 @@ class Connections:
             subscriber.pending = None
             if not subscriber.closed:
                 self._drop(subscriber)
-                spawn(self._save, subscriber)
+                self._left[subscriber.client_id] = subscriber
+                self._forgotten.add(monotonic() + _LEFT_SECONDS, subscriber)
+                spawn(self._save, subscriber.client_id, subscriber.session.epoch,
+                      subscriber.delivered, True)
 
-    def _save(self, subscriber: Subscriber) -> None:
-        unsent = subscriber.outgoing
-        position = unsent[0].id - 1 if unsent else subscriber.position
+    def _save(self, client_id: str, epoch: int, position: int, closed: bool) -> None:
         try:
-            self._engine.save(subscriber.client_id, subscriber.session.epoch, position)
+            self._engine.save(client_id, epoch, position, closed)
         except EngineError as error:
             log.warning("position of a client not saved: %s", error)
 
@@ -280,9 +284,9 @@ class Connections:
             session = self._engine.connect(client_id, connect_id, stream)
         if opening.destroyed:
             raise UnknownClient(client_id)
-        connection.begin(session)
-        connection.newest_version = opening.version
         current = self._clients.get(client_id)
+        connection.begin(session, current or self._left.get(client_id))
+        connection.newest_version = max(opening.version, session.version)
         if max(opening.released, current.session.epoch if current else 0) > session.epoch:
             connection.closed = True
             return
@@ -290,13 +294,25 @@ class Connections:
             self._retire(current)
         self._enter(connection)
         if session.previous:
+            self._take_over(connection)
+        if connection.position > session.cursor:
+            spawn(self._save, client_id, session.epoch, connection.position, False)
+
+    def _take_over(self, connection: Connection) -> None:
+        """A poll elsewhere is only told: it knows by the epoch that it must not answer. A stream
+        is waited for, since nobody else knows what it has delivered."""
+        client_id, session = connection.client_id, connection.session
+        if session.previous_streams and session.repeat_to is None:
+            connection.position = max(connection.position, self._release(client_id, session))
+        else:
             spawn(self._release, client_id, session)
 
-    def _release(self, client_id: str, session: Session) -> None:
+    def _release(self, client_id: str, session: Session) -> int:
         try:
-            self._engine.release(client_id, session.epoch, session.previous)
+            return self._engine.release(client_id, session)
         except EngineError as error:
             log.warning("a worker is not told that it lost a client: %s", error)
+            return session.cursor
 
     @contextmanager
     def _remembering(self, client_id: str) -> Iterator[_Opening]:
@@ -324,7 +340,8 @@ class Connections:
             while not connection.closed:
                 connection.live, connection.held = False, []
                 if connection.is_outdated:
-                    after = self._reload(connection)
+                    fresh = self._reload(connection)
+                    after = {name: max(start, after.get(name, 0)) for name, start in fresh.items()}
                 self._engine.follow(connection.session.subscriptions)
                 batch = self._engine.read(after, _READ_LIMIT)
                 if not connection.is_outdated and self._merge(connection, batch):
@@ -379,12 +396,17 @@ class Connections:
             if connection.live and not connection.closed:
                 self._flush(connection)
 
-    def released(self, client_id: str, epoch: int) -> None:
+    def released(self, client_id: str, epoch: int) -> tuple[int, int] | None:
         if opening := self._opening.get(client_id):
             opening.released = max(opening.released, epoch)
-        connection = self._clients.get(client_id)
-        if connection and connection.session.epoch < epoch:
+        connection = self._clients.get(client_id, self._left.get(client_id))
+        if not connection or connection.session.epoch >= epoch:
+            return None
+        if not connection.closed:
             self._retire(connection)
+        if isinstance(connection, Subscriber):
+            return connection.delivered, connection.session.version
+        return None
 
     def changed(self, client_id: str, version: int) -> None:
         if opening := self._opening.get(client_id):
@@ -394,6 +416,17 @@ class Connections:
             connection.wake()
             if isinstance(connection, Subscriber):
                 self._bring_up_soon(connection)
+
+    def resume(self, client_id: str, connect_id: str) -> None:
+        for stream, subscriber in self._streams.items():
+            if subscriber.client_id == client_id and subscriber.closed:
+                spawn(self._resume, client_id, stream, connect_id)
+
+    def _resume(self, client_id: str, stream: Stream, connect_id: str) -> None:
+        try:
+            self._attach(client_id, stream, connect_id)
+        except EngineError as error:
+            log.warning("a stream does not get its client back: %s", error)
 
     def destroyed(self, client_id: str) -> None:
         if opening := self._opening.get(client_id):
@@ -445,6 +478,9 @@ class Connections:
         for subscriber, pending in self._held_replies.take(now):
             if subscriber.pending is pending:
                 spawn(self._complete, subscriber)
+        for left in self._forgotten.take(now):
+            if self._left.get(left.client_id) is left:
+                del self._left[left.client_id]
         if idle := self._followers.take_idle(_FOLLOW_SECONDS):
             self._engine.unfollow(idle)
         if now >= self._next_ping:

@@ -53,6 +53,8 @@ class Session:
     """Set when this connect id has been answered before: repeat exactly (cursor, repeat_to]."""
     previous: str = ""
     """The worker that held the client's connection before, if another one did."""
+    previous_streams: bool = False
+    """That connection is a socket, so only its worker knows how far it has come."""
 
 
 class Batch(NamedTuple):
@@ -124,11 +126,18 @@ class EngineEvents(Protocol):
         """New messages on followed channels, in order of id. One message may come twice in a
         row; the receiver compares ids."""
 
-    def released(self, client_id: str, epoch: int) -> None:
-        """Another worker holds the client now, as of ``epoch``: let go of older connections."""
+    def released(self, client_id: str, epoch: int) -> tuple[int, int] | None:
+        """Another worker holds the client now, as of ``epoch``: let go of older connections.
+
+        :returns: if one of them was a stream, the position up to which it has delivered and the
+            version of the subscriptions that this covers.
+        """
 
     def changed(self, client_id: str, version: int) -> None:
         """The client's subscriptions were changed, to at least ``version``."""
+
+    def resume(self, client_id: str, connect_id: str) -> None:
+        """The client goes on with the stream it has here, as it says in this connect."""
 
     def destroyed(self, client_id: str) -> None:
         """The client has left or expired; drop its connection."""
@@ -157,14 +166,24 @@ class Engine(Protocol):
         :raises ConfigurationError: an option is wrong, as the store itself says.
         """
 
+    def check(self) -> None:
+        """Find out whether the store can be used.
+
+        :raises ConfigurationError: an option is wrong, as the store itself says.
+        """
+
     def close(self) -> None:
         """Stop greenlets and close connections. Idempotent."""
 
     def create_client(self) -> str:
         """A new client, marked seen; returns its id (160 random bits, base 36)."""
 
-    def touch(self, client_id: str) -> None:
+    def touch(self, client_id: str, stream_connect: str | None = None) -> None:
         """Mark the client seen now.
+
+        :param stream_connect: id of a connect whose answer comes by the client's stream. If the
+            stream has lost the client to a poll since, its worker is told to take it back
+            (``EngineEvents.resume``).
 
         :raises UnknownClient: it does not exist.
         """
@@ -224,14 +243,22 @@ class Engine(Protocol):
         ``session``; otherwise nothing is written and the reply must not carry messages.
         """
 
-    def save(self, client_id: str, epoch: int, position: int) -> None:
-        """Record that a socket's client received everything up to ``position``.
+    def save(self, client_id: str, epoch: int, position: int, closed: bool) -> None:
+        """Record that a client received everything up to ``position`` by a socket.
+
+        :param closed: the socket is gone.
 
         Ignored unless ``epoch`` is the newest; a cursor never moves back.
         """
 
-    def release(self, client_id: str, epoch: int, holder: str) -> None:
-        """Tell worker ``holder`` that it no longer holds the client, as of ``epoch``."""
+    def release(self, client_id: str, session: Session) -> int:
+        """Tell ``session.previous`` that it no longer holds the client.
+
+        :returns: everything up to this position has been delivered. If the previous connection
+            is a stream its worker is asked; without an answer within a quarter of a second, or
+            if the subscriptions changed in between, it is ``session.cursor``: what was delivered
+            since then will be delivered again.
+        """
 
     def read(self, after: Mapping[str, int], limit: int) -> Batch:
         """Read the logs of channels or patterns, each from its own position (exclusive).

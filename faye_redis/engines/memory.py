@@ -39,6 +39,8 @@ class _Client:
     connect_id: str = ""
     sent: int | None = None
     """Position the latest connect id was answered with; None while it is unanswered."""
+    stream_epoch: int | None = None
+    """Epoch of its latest stream, while that is open."""
     subscriptions: dict[str, int] = field(default_factory=dict)
 
 
@@ -76,6 +78,9 @@ class MemoryEngine:
     def start(self, events: EngineEvents) -> None:
         self._events = events
 
+    def check(self) -> None:
+        """Memory is always there."""
+
     def close(self) -> None:
         self._events = None
 
@@ -86,8 +91,12 @@ class MemoryEngine:
         self._clients[client_id] = _Client(self._clock())
         return client_id
 
-    def touch(self, client_id: str) -> None:
-        self._client(client_id).seen = self._clock()
+    def touch(self, client_id: str, stream_connect: str | None = None) -> None:
+        client = self._client(client_id)
+        client.seen = self._clock()
+        lost = client.stream_epoch not in (None, client.epoch)
+        if lost and stream_connect is not None and self._events:
+            self._events.resume(client_id, stream_connect)
 
     def ping(self, client_ids: Collection[str]) -> None:
         now = self._clock()
@@ -215,6 +224,8 @@ class MemoryEngine:
             client.sent = None
         client.connect_id = connect_id or client.connect_id
         client.epoch += 1
+        if stream:
+            client.stream_epoch = client.epoch
         client.seen = self._clock()
         return self._session(client, repeat_to)
 
@@ -243,10 +254,12 @@ class MemoryEngine:
         client.sent = position
         return Verdict.RECORDED
 
-    def save(self, client_id: str, epoch: int, position: int) -> None:
+    def save(self, client_id: str, epoch: int, position: int, closed: bool) -> None:
         client = self._clients.get(client_id)
         if client is not None and client.epoch == epoch:
+            client.stream_epoch = None if closed else client.stream_epoch
             client.cursor = max(client.cursor, position)
 
-    def release(self, client_id: str, epoch: int, holder: str) -> None:
-        """Nothing to do: this process holds every connection itself."""
+    def release(self, client_id: str, session: Session) -> int:
+        """Nothing to tell: this process holds every connection itself."""
+        return session.cursor

@@ -100,7 +100,7 @@ class HttpTransport:
         """
         self._cors.check_script(environ)
         fields = _fields(environ.get("QUERY_STRING", "").encode("latin-1"))
-        callback = _callback(fields.get("jsonp", DEFAULT_CALLBACK))
+        callback = _callback(fields.get("jsonp") or DEFAULT_CALLBACK)
         replies = self._process(_message(fields), environ)
         for raw, escaped in _SCRIPT_ESCAPES:
             replies = replies.replace(raw, escaped)

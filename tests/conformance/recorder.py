@@ -21,6 +21,7 @@ class Recorder:
         self.heard += batch
 
     def released(self, client_id: str, epoch: int) -> None:
+        """As a worker without a stream of the client."""
         self.calls.append(("released", client_id, epoch))
 
     def changed(self, client_id: str, version: int) -> None:
@@ -28,6 +29,9 @@ class Recorder:
 
     def destroyed(self, client_id: str) -> None:
         self.calls.append(("destroyed", client_id))
+
+    def resume(self, client_id: str, connect_id: str) -> None:
+        self.calls.append(("resume", client_id, connect_id))
 
     def recovered(self) -> None:
         self.calls.append(("recovered",))

@@ -297,12 +297,24 @@ class TestConnecting:
         engine.destroy_client(client_id)
         assert engine.answer(client_id, session, "1", 5) is Verdict.GONE
 
+    def test_a_stream_that_lost_its_client_is_told_to_take_it_back(
+        self, engine: Engine, events: Recorder
+    ) -> None:
+        client_id = engine.create_client()
+        engine.connect(client_id, "", stream=True)
+        engine.touch(client_id, "1")
+        assert events.calls == []
+        engine.connect(client_id, "2", stream=False)
+        engine.touch(client_id)
+        engine.touch(client_id, "3")
+        assert events.calls == [("resume", client_id, "3")]
+
     def test_a_saved_position_only_moves_forwards(self, engine: Engine) -> None:
         client_id = engine.create_client()
         old = engine.connect(client_id, "1", True)
-        engine.save(client_id, old.epoch, 50)
-        engine.save(client_id, old.epoch, 40)
+        engine.save(client_id, old.epoch, 50, closed=False)
+        engine.save(client_id, old.epoch, 40, closed=False)
         new = engine.connect(client_id, "2", True)
         assert new.cursor == 50
-        engine.save(client_id, old.epoch, 90)
+        engine.save(client_id, old.epoch, 90, closed=True)
         assert engine.session(client_id, new.epoch).cursor == 50

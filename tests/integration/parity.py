@@ -203,7 +203,8 @@ class Receive:
         connection = run.sockets[self.name]
         bodies = [json.loads(connection.recv(PATIENCE)) for _ in range(self.frames)]
         run.save(self.save, bodies[0])
-        observation = {"frames": sorted((run.hide(body) for body in bodies), key=json.dumps)}
+        frames = sorted((run.hide(body) for body in bodies), key=json.dumps)
+        observation: Observation = {"frames": frames}
         if self.timed:
             observation["held"] = time.monotonic() - started > 0.8 * TIMEOUT
         return observation
@@ -211,13 +212,13 @@ class Receive:
 
 @dataclass(frozen=True)
 class Closed:
-    """Wait for the server to close the WebSocket; whatever else comes fails the case."""
+    """Wait for the server to close the WebSocket, and observe what comes before that."""
 
     name: str
 
     def run(self, run: Run) -> Observation:
-        rest = list(run.sockets[self.name])
-        return {"closed": True, "frames": [json.loads(text) for text in rest]}
+        rest = [run.hide(json.loads(text)) for text in run.sockets[self.name]]
+        return {"closed": True, "frames": rest}
 
 
 class EventStream:

@@ -31,11 +31,15 @@ def environment(server: RedisServer) -> dict[str, str]:
 
 @contextmanager
 def cluster(server: RedisServer, nodes: int, workers: int) -> Iterator[list[str]]:
-    """URLs of nodes that share ``server``."""
+    """URLs of nodes that share ``server``; prints what they logged, for a test that fails."""
     env = environment(server)
     with ExitStack() as stack:
         started = [stack.enter_context(Node(env=env, workers=workers)) for _ in range(nodes)]
-        yield [f"{node.url}/faye" for node in started]
+        try:
+            yield [f"{node.url}/faye" for node in started]
+        finally:
+            for node in started:
+                print(node.log)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +143,7 @@ def test_a_publish_is_one_script(
     clients = [RawClient(urls) for _ in range(subscribers)]
     for client in clients:
         client.subscribe(channel)
+    publisher.publish("/elsewhere", "now Redis has the script")
     with Redis.from_url(redis_server.url, decode_responses=True) as redis:
         seen = traffic(redis, publisher, channel, 100)
     assert seen.publishing == ["EVALSHA"] * 100

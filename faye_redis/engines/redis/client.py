@@ -143,11 +143,12 @@ class _Window(ExponentialWithJitterBackoff):
         self._end = monotonic() + settings.operation_timeout - _socket_timeout(settings)
 
     def allows(self, error: Exception) -> bool:
-        return not isinstance(error, AuthenticationError) and monotonic() < self._end
+        # The pool has a time-out of its own, and a text in place of an exception of its own.
+        final = isinstance(error, AuthenticationError) or str(error) == "No connection available."
+        return not final and monotonic() < self._end
 
     def compute(self, failures: int) -> float:
-        pause = super().compute(min(failures, 32))  # 2**failures must remain a float
-        return max(0.0, min(pause, self._end - monotonic()))
+        return max(0.0, min(super().compute(failures), self._end - monotonic()))
 
 
 # Start
@@ -158,6 +159,7 @@ def check(client: redis.Redis, settings: EngineSettings) -> None:
 
     :raises ConfigurationError: Redis answers, but an option is wrong; names it.
     :raises EngineUnavailable: Redis does not answer now; the options may be right.
+    :raises EngineError: it refuses for a reason not known here.
     """
     if settings.ssl.enabled:
         tls_context(settings.ssl)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...bayeux.channels import expand
-from ...concurrency import Task, monotonic, sleep, spawn
+from ...concurrency import Event, Task, monotonic, sleep, spawn
 from ...errors import EngineError, EngineUnavailable, Superseded, UnknownClient
 from ..base import (
     Batch,
@@ -34,10 +34,18 @@ if TYPE_CHECKING:
 log = logging.getLogger("faye_redis.engine")
 
 _OPERATION_MS = 60_000
+_HANDOVER_SECONDS = 0.25
 _HEARTBEAT_SECONDS = 1.0
 _SERVER_SECONDS = 10
 _MOST_AT_ONCE = 1000  # ids in one script: about 1 ms of Redis
 _RECOVERY_LIMIT = 1000
+
+
+class Handover(Event):
+    """What the previous holder of a client answers."""
+
+    value = (0, 0)
+    """Position up to which it has delivered, and the version of the subscriptions then."""
 
 
 class RedisEngine:
@@ -59,6 +67,7 @@ class RedisEngine:
         self._events: EngineEvents | None = None
         self._listener: Listener | None = None
         self._heart: Task | None = None
+        self._handovers: dict[tuple[str, int], Handover] = {}
         self._kept_clients = self._kept_channels = monotonic()
 
     def start(self, events: EngineEvents) -> None:
@@ -74,12 +83,15 @@ class RedisEngine:
             self._recover,
         )
         try:
-            check(self._redis, self._settings)
+            self.check()
             self._listener.last_id = self._last_id()
         except EngineUnavailable as error:
             log.error("Redis is not available yet, trying on: %s", error)
         self._listener.start()
         self._heart = spawn(self._beat)
+
+    def check(self) -> None:
+        check(self._redis, self._settings)
 
     def close(self) -> None:
         if self._listener:
@@ -98,11 +110,18 @@ class RedisEngine:
         self._scripts.run("create", keys, client_id, self._lifetime)
         return client_id
 
+    def touch(self, client_id: str, stream_connect: str | None = None) -> None:
+        worker = self._touch(client_id)
+        if stream_connect is not None:
+            self._tell(worker, "resume", client_id, stream_connect)
+
     @retried
-    def touch(self, client_id: str) -> None:
+    def _touch(self, client_id: str) -> str:
         keys = [self._keys.client(client_id), self._keys.clients]
-        if not self._scripts.run("touch", keys, client_id, self._timeout):
+        found, *worker = self._scripts.run("touch", keys, client_id, self._timeout)
+        if not found:
             raise UnknownClient(client_id)
+        return str(worker[0].decode())
 
     def ping(self, client_ids: Collection[str]) -> None:
         for some in _chunks(list(client_ids), _MOST_AT_ONCE):
@@ -239,7 +258,7 @@ class RedisEngine:
             raise UnknownClient(client_id)
         if reply[0] == 2:
             raise Superseded("a newer connection holds the client")
-        _, epoch, version, cursor, repeat_to, previous, subscriptions = reply
+        _, epoch, version, cursor, repeat_to, previous, streams, subscriptions = reply
         pairs = iter(subscriptions)
         return Session(
             epoch,
@@ -248,6 +267,7 @@ class RedisEngine:
             {name.decode(): int(start) for name, start in zip(pairs, pairs, strict=True)},
             int(repeat_to) if repeat_to else None,
             previous.decode(),
+            bool(previous and streams),
         )
 
     @retried
@@ -259,11 +279,21 @@ class RedisEngine:
         return Verdict(self._scripts.run("answer", keys, *args).decode())
 
     @retried
-    def save(self, client_id: str, epoch: int, position: int) -> None:
-        self._scripts.run("save", [self._keys.client(client_id)], epoch, position)
+    def save(self, client_id: str, epoch: int, position: int, closed: bool) -> None:
+        keys = [self._keys.client(client_id)]
+        self._scripts.run("save", keys, epoch, position, int(closed))
 
-    def release(self, client_id: str, epoch: int, holder: str) -> None:
-        self._tell(holder, "released", client_id, epoch)
+    def release(self, client_id: str, session: Session) -> int:
+        key = (client_id, session.epoch)
+        answer = self._handovers[key] = Handover()
+        try:
+            self._tell(session.previous, "released", client_id, session.epoch, self.server_id)
+            if not session.previous_streams or not answer.wait(_HANDOVER_SECONDS):
+                return session.cursor
+            position, version = answer.value
+            return max(position, session.cursor) if version == session.version else session.cursor
+        finally:
+            del self._handovers[key]
 
     # Workers among themselves
 
@@ -285,9 +315,23 @@ class RedisEngine:
         if verb == "destroyed":
             self._events.destroyed(client_id)
         elif verb == "released":
-            self._events.released(client_id, int(rest[0]))
+            self._hand_over(client_id, int(rest[0]), rest[1])
+        elif verb == "delivered":
+            self._take_over(client_id, *map(int, rest))
         elif verb == "changed":
             self._events.changed(client_id, int(rest[0]))
+        elif verb == "resume":
+            self._events.resume(client_id, rest[0])
+
+    def _hand_over(self, client_id: str, epoch: int, new_holder: str) -> None:
+        assert self._events
+        if delivered := self._events.released(client_id, epoch):
+            spawn(self._tell, new_holder, "delivered", client_id, epoch, *delivered)
+
+    def _take_over(self, client_id: str, epoch: int, position: int, version: int) -> None:
+        if answer := self._handovers.get((client_id, epoch)):
+            answer.value = (position, version)
+            answer.set()
 
     def _recover(self, channels: list[str], position: int) -> list[Message]:
         if self._events:

@@ -98,7 +98,7 @@ def wrong_option(error: RedisError, settings: EngineSettings) -> ConfigurationEr
         return _wrong_password(error)
     if isinstance(error, NoPermissionError):
         return ConfigurationError("engine.username", f"lacks a permission: {_text(error)}")
-    if re.search(r"DB index|SELECT", str(error)):
+    if re.search(r"DB index|SELECT", _text(error)):
         return ConfigurationError("engine.database", f"{settings.database}: {_text(error)}")
     lost = isinstance(error, (ConnectionError, TimeoutError, InvalidResponse))
     return _wrong_tls(settings) if lost and not settings.host.startswith("/") else None

@@ -6,7 +6,8 @@ key (after the namespace)  type        what                                     
 ``clients``                sorted set  client id -> last seen, ms of Redis TIME   clean-up
                                        (0: being removed)
 ``clients:<id>``           hash        created_at, epoch, version, cursor, sent,  subscription_ttl
-                                       connect_id, server_id, kept_at
+                                       connect_id, server_id, stream_server,
+                                       stream_epoch, kept_at
 ``subscriptions:<id>``     hash        channel or pattern -> message id from      subscription_ttl
                                        which (exclusive) it counts
 ``channels:<channel>``     set         ids of the clients subscribed to exactly   subscription_ttl

@@ -1,4 +1,4 @@
-"""The Lua scripts, loaded once and run by name: ``lua/<verb>.lua``, contract in each file's head."""
+"""The Lua scripts, run by name: ``lua/<verb>.lua``, its contract in the file's head."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ class RecordingEngine:
         self.clients["newclient"] = []
         return "newclient"
 
-    def touch(self, client_id: str) -> None:
-        self._called("touch", client_id)
+    def touch(self, client_id: str, stream_connect: str | None = None) -> None:
+        self._called("touch", client_id, *([] if stream_connect is None else [stream_connect]))
         self._subscriptions(client_id)
 
     def _subscriptions(self, client_id: str) -> list[str]:

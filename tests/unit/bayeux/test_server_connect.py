@@ -95,7 +95,7 @@ def test_eventsource_is_answered_at_once(bayeux):
         "id": 1, "channel": "/meta/connect", "clientId": "fakeclientid", "successful": True,
         "advice": {"reconnect": "retry", "interval": 25000, "timeout": 0}}
     assert bayeux.link.pending == []
-    assert bayeux.calls == [("touch", "fakeclientid")]
+    assert bayeux.calls == [("touch", "fakeclientid", "1")]
 
 
 def test_eventsource_of_unknown_client(bayeux):

@@ -3,7 +3,8 @@
 -- ARGV    client id, server id, connect id ('' if none), 1 if the connection is a socket,
 --         client_timeout in ms, lifetime of the client's keys in ms
 -- Returns {1, epoch, version, cursor, position to repeat to or '', previous server id,
---          {channel, from id, ...}}, or {0} if there is no such client or the request is stale
+--          1 if that one has a socket of the client else 0, {channel, from id, ...}},
+--         or {0} if there is no such client or the request is stale
 -- Guarantee: atomic. Every connect raises the epoch; writes of older connections are refused by it.
 -- A connect id later than the latest confirms what that one was answered with; an equal one that
 -- was answered asks for the same answer again; an earlier one is stale and touches nothing.
@@ -21,7 +22,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
 local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'cursor', 'sent',
-  'connect_id', 'server_id', 'kept_at')
+  'connect_id', 'server_id', 'kept_at', 'stream_epoch')
 local latest, sent = client[6] or '', client[5]
 if seen < now - ARGV[5] or not client[1] or precedes(connect_id, latest) then
   return {0}
@@ -41,6 +42,9 @@ if sent and repeat_to == '' then
 end
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'server_id', server_id,
   'connect_id', connect_id ~= '' and connect_id or latest)
+if stream then
+  redis.call('HSET', KEYS[1], 'stream_server', server_id, 'stream_epoch', epoch)
+end
 redis.call('ZADD', KEYS[3], now, client_id)
 if now - (client[8] or client[1]) > ARGV[6] / 2 then
   redis.call('HSET', KEYS[1], 'kept_at', now)
@@ -49,4 +53,5 @@ if now - (client[8] or client[1]) > ARGV[6] / 2 then
 end
 local previous = client[7] or ''
 return {1, epoch, tonumber(client[3] or 0), cursor, repeat_to,
-  previous ~= server_id and previous or '', redis.call('HGETALL', KEYS[2])}
+  previous ~= server_id and previous or '', client[9] and client[9] == client[2] and 1 or 0,
+  redis.call('HGETALL', KEYS[2])}

@@ -1,0 +1,345 @@
+"""Delivery to the connections of one worker, over every engine: exact counts, exact order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import orjson
+import pytest
+
+from faye_redis.bayeux.extensions import Extensions
+from faye_redis.bayeux.monitoring import Monitor
+from faye_redis.bayeux.server import BayeuxServer, Exchange, PendingReply
+from faye_redis.concurrency import Event
+from faye_redis.connections import Connections
+from faye_redis.engines import create_engine
+from faye_redis.engines.base import Engine
+from faye_redis.errors import Superseded, UnknownClient
+from faye_redis.settings import EngineSettings, Settings
+from support.waiting import eventually
+
+from .recorder import RecordingStream
+
+
+NO_LINK: Any = None
+
+
+class Worker:
+    """A worker without its transports."""
+
+    def __init__(self, engine_settings: EngineSettings, **options: Any) -> None:
+        settings = Settings.load(options, {})
+        self.monitor = Monitor()
+        self.extensions = Extensions(Event)
+        self.engine: Engine = create_engine(engine_settings)
+        self.server = BayeuxServer(self.engine, settings, self.extensions, self.monitor)
+        self.connections = Connections(self.engine, settings, self.server, self.monitor)
+        self.engine.start(self.connections)
+        self.connections.start()
+        self._numbers = iter(range(1_000_000))
+
+    def close(self) -> None:
+        self.connections.close()
+        self.engine.close()
+
+    def client(self, *channels: str) -> str:
+        client_id = self.engine.create_client()
+        if channels:
+            self.engine.subscribe(client_id, channels)
+        return client_id
+
+    def publish(self, channel: str, data: Any) -> None:
+        payload = orjson.dumps({"channel": channel, "data": data})
+        self.engine.publish(channel, payload, f"{id(self)}-{next(self._numbers)}")
+
+    def pending(self, client_id: str, number: int | str, hold: float = 10) -> PendingReply:
+        message = {"channel": "/meta/connect", "clientId": client_id, "id": str(number),
+                   "connectionType": "long-polling"}
+        reply = {"channel": "/meta/connect", "successful": True, "id": str(number)}
+        return PendingReply(self.server, Exchange(message, reply, {}, NO_LINK), hold)
+
+    def poll(self, client_id: str, number: int | str, hold: float = 10) -> list[Any]:
+        """The data of the messages that one connect is answered with."""
+        reply, *messages = self.connections.poll(
+            self.pending(client_id, number, hold), hold=True, sock=None)
+        assert orjson.loads(reply)["successful"] is True
+        return [orjson.loads(message)["data"] for message in messages]
+
+    def stream(self, client_id: str, number: int = 1, hold: float = 10) -> RecordingStream:
+        stream = RecordingStream()
+        self.connections.bind(stream, self.pending(client_id, number, hold))
+        return stream
+
+
+Start = Callable[..., Worker]
+
+
+@pytest.fixture
+def start(engine_settings: EngineSettings) -> Iterator[Start]:
+    workers: list[Worker] = []
+
+    def start(**options: Any) -> Worker:
+        workers.append(Worker(engine_settings, **options))
+        return workers[-1]
+
+    yield start
+    for worker in workers:
+        worker.close()
+
+
+@pytest.fixture
+def worker(start: Start) -> Worker:
+    return start()
+
+
+def is_held(worker: Worker, client_id: str) -> bool:
+    connection = worker.connections._clients.get(client_id)
+    return connection is not None and connection.live
+
+
+class TestPolls:
+    def test_what_waits_is_answered_at_once(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        worker.publish("/a", 1)
+        worker.publish("/a", 2)
+        assert worker.poll(client_id, 1) == [1, 2]
+
+    def test_a_held_poll_is_woken(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        poll = gevent.spawn(worker.poll, client_id, 1)
+        eventually(lambda: is_held(worker, client_id))
+        worker.publish("/a", 1)
+        assert poll.get(timeout=5) == [1]
+
+    def test_a_poll_that_may_not_be_held_is_answered_empty(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        assert worker.poll(client_id, 1, hold=0) == []
+        assert worker.poll(client_id, 2, hold=0.05) == []
+
+    def test_each_message_once_over_many_polls(self, worker: Worker) -> None:
+        client_id = worker.client("/a", "/*", "/**")
+        publisher = gevent.spawn(lambda: [worker.publish("/a", n) or gevent.sleep(0)
+                                          for n in range(300)])
+        got: list[int] = []
+        number = 0
+        while len(got) < 300:
+            number += 1
+            got += worker.poll(client_id, number)
+        publisher.join()
+        assert got == list(range(300))
+        assert worker.poll(client_id, number + 1, hold=0) == []
+
+    def test_an_answer_is_repeated_exactly(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        worker.publish("/a", 1)
+        assert worker.poll(client_id, 1) == [1]
+        worker.publish("/a", 2)
+        assert worker.poll(client_id, 1) == [1]
+        assert worker.poll(client_id, 2) == [2]
+
+    def test_an_empty_answer_is_repeated_too(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        assert worker.poll(client_id, 1, hold=0) == []
+        worker.publish("/a", 1)
+        assert worker.poll(client_id, 1) == []
+        assert worker.poll(client_id, 2) == [1]
+
+    def test_the_next_poll_completes_the_held_one(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        first = gevent.spawn(worker.poll, client_id, 1)
+        eventually(lambda: is_held(worker, client_id))
+        second = gevent.spawn(worker.poll, client_id, 2)
+        assert first.get(timeout=5) == []
+        eventually(lambda: is_held(worker, client_id))
+        worker.publish("/a", 1)
+        assert second.get(timeout=5) == [1]
+
+    def test_the_same_poll_again_leaves_the_held_one_unanswered(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        first = gevent.spawn(worker.poll, client_id, 1)
+        eventually(lambda: is_held(worker, client_id))
+        second = gevent.spawn(worker.poll, client_id, 1)
+        with pytest.raises(Superseded):
+            first.get(timeout=5)
+        worker.publish("/a", 1)
+        assert second.get(timeout=5) == [1]
+
+    def test_a_subscription_reaches_the_held_poll(self, worker: Worker) -> None:
+        client_id = worker.client()
+        poll = gevent.spawn(worker.poll, client_id, 1)
+        eventually(lambda: is_held(worker, client_id))
+        worker.engine.subscribe(client_id, ["/a"])
+        worker.publish("/a", 1)
+        assert poll.get(timeout=5) == [1]
+
+    def test_a_held_poll_ends_with_its_client(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        poll = gevent.spawn(worker.poll, client_id, 1)
+        eventually(lambda: is_held(worker, client_id))
+        worker.engine.destroy_client(client_id)
+        assert poll.get(timeout=5) == []
+        with pytest.raises(UnknownClient):
+            worker.poll(client_id, 2)
+
+    def test_draining_answers_held_polls_and_holds_no_more(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        poll = gevent.spawn(worker.poll, client_id, 1)
+        eventually(lambda: is_held(worker, client_id))
+        worker.connections.drain()
+        assert poll.get(timeout=5) == []
+        assert worker.poll(client_id, 2) == []
+
+    def test_a_long_backlog_comes_in_parts(self, start: Start) -> None:
+        worker = start(max_message_size=1000)
+        client_id = worker.client("/a")
+        for number in range(30):
+            worker.publish("/a", f"{number:0200}")
+        parts = []
+        while sum(map(len, parts)) < 30:
+            parts.append(worker.poll(client_id, len(parts) + 1))
+        assert [int(text) for part in parts for text in part] == list(range(30))
+        assert max(map(len, parts)) == 4
+
+    def test_more_than_one_read(self, worker: Worker) -> None:
+        client_id = worker.client("/a", "/b")
+        for number in range(1200):
+            worker.publish("/ab"[0] + "ab"[number % 2], number)
+        got: list[int] = []
+        number = 0
+        while len(got) < 1200:
+            number += 1
+            got += worker.poll(client_id, number)
+        assert got == list(range(1200))
+
+
+class TestStreams:
+    def test_messages_are_pushed_once_in_order(self, worker: Worker) -> None:
+        client_id = worker.client("/a/b", "/a/*", "/**")
+        worker.publish("/a/b", 0)
+        stream = worker.stream(client_id)
+        for number in range(1, 200):
+            worker.publish("/a/b", number)
+        eventually(lambda: len(stream.payloads) >= 200)
+        assert stream.data == list(range(200))
+
+    def test_the_connect_reply_comes_when_it_is_due(self, worker: Worker) -> None:
+        stream = worker.stream(worker.client("/a"), number=7, hold=0.05)
+        eventually(lambda: stream.replies)
+        assert [reply["id"] for reply in stream.replies] == ["7"]
+
+    def test_a_further_connect_completes_the_one_before(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        stream = worker.stream(client_id, number=1)
+        worker.connections.bind(stream, worker.pending(client_id, 2))
+        assert [reply["id"] for reply in stream.replies] == ["1"]
+
+    def test_a_subscription_is_followed(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        stream = worker.stream(client_id)
+        for number in range(20):
+            worker.publish("/a", number)
+        worker.engine.subscribe(client_id, ["/b"])
+        for number in range(20, 40):
+            worker.publish("/b", number)
+        eventually(lambda: len(stream.payloads) >= 40)
+        assert stream.data == list(range(40))
+
+    def test_nothing_comes_after_unsubscribing(self, worker: Worker) -> None:
+        client_id = worker.client("/a", "/b")
+        stream = worker.stream(client_id)
+        worker.engine.unsubscribe(client_id, ["/a"])
+        worker.publish("/a", "no")
+        worker.publish("/b", "yes")
+        eventually(lambda: stream.payloads)
+        assert stream.data == ["yes"]
+
+    def test_what_was_pushed_does_not_come_to_the_next_connection(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        stream = worker.stream(client_id)
+        worker.publish("/a", 1)
+        eventually(lambda: stream.payloads)
+        worker.connections.closed(stream)
+        worker.publish("/a", 2)
+        assert worker.poll(client_id, 2) == [2]
+
+    def test_what_was_pushed_is_saved_when_the_socket_closes(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        stream = worker.stream(client_id)
+        worker.publish("/a", 1)
+        eventually(lambda: stream.payloads)
+        connection = worker.connections._clients[client_id]
+        worker.connections.closed(stream)
+        eventually(lambda: worker.engine.session(client_id, connection.session.epoch).cursor
+                   == connection.position)
+
+    def test_a_full_stream_catches_up_when_it_has_drained(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        stream = worker.stream(client_id)
+        eventually(lambda: is_held(worker, client_id))
+        stream.full = True
+        worker.publish("/a", 0)
+        eventually(lambda: stream.payloads)
+        for number in range(1, 700):
+            worker.publish("/a", number)
+        eventually(lambda: not is_held(worker, client_id))
+        assert stream.data == [0]
+        stream.full = False
+        worker.connections.drained(stream)
+        eventually(lambda: len(stream.payloads) >= 700)
+        assert stream.data == list(range(700))
+
+    def test_a_poll_takes_over_and_the_stream_takes_back(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        stream = worker.stream(client_id, number=1)
+        worker.publish("/a", "stream")
+        eventually(lambda: stream.payloads)
+        poll = gevent.spawn(worker.poll, client_id, 2)
+        eventually(lambda: stream.replies)
+        worker.publish("/a", "poll")
+        assert poll.get(timeout=5) == ["poll"]
+        worker.engine.touch(client_id, "3")
+        eventually(lambda: is_held(worker, client_id))
+        worker.publish("/a", "again")
+        eventually(lambda: stream.data[-1] == "again")
+        assert stream.data == ["stream", "again"]
+        assert stream.closed_with is None
+
+    def test_a_stream_is_closed_with_its_client_after_the_connect_reply(
+        self, worker: Worker
+    ) -> None:
+        client_id = worker.client("/a")
+        stream = worker.stream(client_id)
+        worker.engine.destroy_client(client_id)
+        eventually(lambda: stream.closed_with)
+        assert (stream.closed_with, len(stream.replies)) == (1000, 1)
+
+    def test_outgoing_extensions_see_each_message(self, worker: Worker) -> None:
+        class Marker:
+            def outgoing(self, message: dict[str, Any], callback: Callable[[Any], None]) -> None:
+                if "data" in message:
+                    message["data"] = [message["data"]]
+                gevent.spawn_later(0.001, callback, message)
+
+        worker.extensions.add(Marker())
+        stream = worker.stream(worker.client("/a"))
+        for number in range(10):
+            worker.publish("/a", number)
+        eventually(lambda: len(stream.payloads) >= 10)
+        assert stream.data == [[number] for number in range(10)]
+
+    def test_an_unknown_client_is_refused(self, worker: Worker) -> None:
+        with pytest.raises(UnknownClient):
+            worker.stream("nosuchclient")
+
+
+class TestEvents:
+    def test_connections_open_and_close(self, worker: Worker) -> None:
+        seen: list[tuple[str, str]] = []
+        for event in ("connection:open", "connection:close"):
+            worker.monitor.on(event, lambda id, event=event: seen.append((event, id)))
+        client_id = worker.client()
+        worker.poll(client_id, 1, hold=0)
+        eventually(lambda: len(seen) >= 2)
+        assert seen == [("connection:open", client_id), ("connection:close", client_id)]
