@@ -132,10 +132,13 @@ class Listener:
                 self._connect()
                 failures = 0
                 self._read()
-            except (RedisError, OSError, EngineUnavailable) as error:
+            except Exception as error:  # whatever it is: a worker without ears is worse
+                expected = isinstance(error, RedisError | OSError)
+                log.log(logging.WARNING if expected else logging.ERROR,
+                        "pub/sub connection lost, reconnecting: %s", type(error).__name__,
+                        exc_info=not expected)
                 self._disconnect()
                 failures += 1
-                log.warning("pub/sub connection lost, reconnecting: %s", type(error).__name__)
                 sleep(backoff.compute(failures))
 
     def _connect(self) -> None:
@@ -147,7 +150,7 @@ class Listener:
                 confirmed.clear()
             if again:
                 self._held = []
-            self._unconfirmed = Counter(self._followed)
+            self._unconfirmed = Counter(list(self._followed))
             names = [self._keys.publish_channel(name) for name in self._followed]
             self._connection.send_command("SUBSCRIBE", self._control, *names)
             self.connected.set()

@@ -128,8 +128,7 @@ def debian_redis() -> str:
 def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
     """A server with a password, and with users that lack a permission each."""
     binary = debian_redis() if request.param == "debian" else None
-    with RedisServer("--requirepass", "right", "--enable-debug-command", "yes",
-                     binary=binary) as started:
+    with RedisServer("--requirepass", "right", binary=binary) as started:
         admin = redis.Redis(port=started.port, password="right")
         for name, denied in [("ann", []), ("noeval", ["-eval"]), ("noinfo", ["-info"]),
                              ("noselect", ["-select"]), ("noset", ["-set"])]:

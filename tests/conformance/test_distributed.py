@@ -1,0 +1,204 @@
+"""Several workers that share one Redis: clients go from one to another and miss nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+
+import gevent
+import pytest
+import redis
+
+from faye_redis.errors import UnknownClient
+from faye_redis.settings import EngineSettings
+from support.redis_server import RedisServer
+from support.waiting import eventually
+
+from .worker import Worker, is_held
+
+Cluster = Callable[[int], list[Worker]]
+
+
+@pytest.fixture
+def cluster(redis_settings: EngineSettings) -> Iterator[Cluster]:
+    workers: list[Worker] = []
+
+    def start(number: int) -> list[Worker]:
+        workers.extend(Worker(redis_settings) for _ in range(number))
+        return workers
+
+    yield start
+    for worker in workers:
+        worker.close()
+
+
+@pytest.fixture
+def two(cluster: Cluster) -> list[Worker]:
+    return cluster(2)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_one_copy_for_any_number_of_workers_and_overlapping_patterns(
+    cluster: Cluster, number: int
+) -> None:
+    workers = cluster(number)
+    streams = [worker.stream(worker.client("/a/b", "/a/*", "/**")) for worker in workers]
+    polled = [workers[0].client("/a/b", "/a/*", "/**") for _ in workers]
+    for index in range(60):
+        workers[index % number].publish("/a/b", index)
+    for client_id, worker in zip(polled, workers, strict=True):
+        assert worker.poll(client_id, 1) == list(range(60))
+    for stream in streams:
+        eventually(lambda stream=stream: len(stream.payloads) >= 60)
+        assert stream.data == list(range(60))
+
+
+def test_polls_that_hop_between_workers(two: list[Worker]) -> None:
+    client_id = two[0].client("/a")
+    publishing = gevent.spawn(
+        lambda: [two[n % 2].publish("/a", n) or gevent.sleep(0.001) for n in range(300)])
+    got: list[int] = []
+    for number in count(1):
+        got += two[number % 2].poll(client_id, number)
+        if len(got) >= 300:
+            break
+    publishing.join()
+    assert got == list(range(300))
+
+
+def test_a_poll_elsewhere_completes_the_held_one(two: list[Worker]) -> None:
+    client_id = two[0].client("/a")
+    held = gevent.spawn(two[0].poll, client_id, 1)
+    eventually(lambda: is_held(two[0], client_id))
+    taking_over = gevent.spawn(two[1].poll, client_id, 2)
+    assert held.get(timeout=5) == []
+    two[0].publish("/a", 1)
+    assert taking_over.get(timeout=5) == [1]
+
+
+def test_a_stream_that_hops_between_workers_while_messages_flow(two: list[Worker]) -> None:
+    client_id = two[0].client("/a")
+    publishing = gevent.spawn(
+        lambda: [two[n % 2].publish("/a", n) or gevent.sleep(0.001) for n in range(400)])
+    streams = []
+    while not publishing.ready():
+        streams.append(two[len(streams) % 2].stream(client_id, number=len(streams) + 1))
+        gevent.sleep(0.02)
+    eventually(lambda: sum(len(stream.payloads) for stream in streams) >= 400)
+    assert [data for stream in streams for data in stream.data] == list(range(400))
+    assert all(stream.replies for stream in streams[:-1])
+
+
+def test_a_poll_takes_over_from_a_stream_elsewhere(two: list[Worker]) -> None:
+    client_id = two[0].client("/a")
+    stream = two[0].stream(client_id)
+    two[1].publish("/a", "stream")
+    eventually(lambda: stream.payloads)
+    poll = gevent.spawn(two[1].poll, client_id, 2)
+    eventually(lambda: stream.replies)
+    two[0].publish("/a", "poll")
+    assert poll.get(timeout=5) == ["poll"]
+    assert stream.data == ["stream"]
+
+
+def test_a_poll_right_after_a_stream_elsewhere_has_closed(two: list[Worker]) -> None:
+    client_id = two[0].client("/a")
+    stream = two[0].stream(client_id)
+    two[1].publish("/a", "stream")
+    eventually(lambda: stream.payloads)
+    two[0].connections.closed(stream)
+    two[1].publish("/a", "poll")
+    assert two[1].poll(client_id, 2) == ["poll"]
+
+
+def test_a_subscription_made_elsewhere_reaches_poll_and_stream(two: list[Worker]) -> None:
+    polling, streaming = two[0].client(), two[0].client()
+    poll = gevent.spawn(two[0].poll, polling, 1)
+    stream = two[0].stream(streaming)
+    eventually(lambda: is_held(two[0], polling) and is_held(two[0], streaming))
+    two[1].engine.subscribe(polling, ["/a"])
+    two[1].engine.subscribe(streaming, ["/a"])
+    two[1].publish("/a", 1)
+    assert poll.get(timeout=5) == [1]
+    eventually(lambda: stream.payloads)
+    assert stream.data == [1]
+
+
+def test_unsubscribing_elsewhere_stops_a_stream(two: list[Worker]) -> None:
+    client_id = two[0].client("/a", "/end")
+    stream = two[0].stream(client_id)
+    eventually(lambda: is_held(two[0], client_id))
+    two[1].engine.unsubscribe(client_id, ["/a"])
+    eventually(lambda: "/a" not in two[0].connections._clients[client_id].session.subscriptions)
+    two[1].publish("/a", "no")
+    two[1].publish("/end", "yes")
+    eventually(lambda: stream.payloads)
+    assert stream.data == ["yes"]
+
+
+def test_a_client_destroyed_elsewhere_is_let_go(two: list[Worker]) -> None:
+    polling, streaming = two[0].client("/a"), two[0].client("/a")
+    poll = gevent.spawn(two[0].poll, polling, 1)
+    stream = two[0].stream(streaming)
+    eventually(lambda: is_held(two[0], polling) and is_held(two[0], streaming))
+    two[1].engine.destroy_client(polling)
+    two[1].engine.destroy_client(streaming)
+    assert poll.get(timeout=5) == []
+    eventually(lambda: stream.closed_with)
+    with pytest.raises(UnknownClient):
+        two[0].engine.touch(streaming)
+
+
+def test_a_stream_takes_its_client_back_from_a_poll_elsewhere(two: list[Worker]) -> None:
+    client_id = two[0].client("/a")
+    stream = two[0].stream(client_id, number=1)
+    assert two[1].poll(client_id, 2, hold=0) == []
+    two[1].engine.touch(client_id, "3")
+    eventually(lambda: is_held(two[0], client_id))
+    two[1].publish("/a", 1)
+    eventually(lambda: stream.payloads)
+    assert stream.data == [1]
+
+
+def test_messages_published_while_the_listener_was_cut_off_are_caught_up(
+    redis_settings: EngineSettings
+) -> None:
+    with RedisServer() as server:
+        worker = Worker(_at(redis_settings, server))
+        try:
+            client_id = worker.client("/a/b", "/a/*")
+            stream = worker.stream(client_id)
+            eventually(lambda: is_held(worker, client_id))
+            admin = redis.Redis(port=server.port)
+            for number in range(200):
+                if number % 20 == 10:
+                    admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                worker.publish("/a/b", number)
+            eventually(lambda: len(stream.payloads) >= 200)
+            assert stream.data == list(range(200))
+        finally:
+            worker.close()
+
+
+def _at(settings: EngineSettings, server: RedisServer) -> EngineSettings:
+    return replace(settings, host="127.0.0.1", port=server.port, url=None)
+
+
+def test_two_namespaces_and_two_databases_do_not_hear_each_other(
+    redis_settings: EngineSettings
+) -> None:
+    settings = [redis_settings, replace(redis_settings, namespace=redis_settings.namespace + "x"),
+                replace(redis_settings, database=1)]
+    workers = [Worker(one) for one in settings]
+    try:
+        streams = [worker.stream(worker.client("/**")) for worker in workers]
+        for index, worker in enumerate(workers):
+            worker.publish("/a", index)
+            worker.publish("/end", index)
+        for index, stream in enumerate(streams):
+            eventually(lambda stream=stream: len(stream.payloads) >= 2)
+            assert stream.data == [index, index]
+    finally:
+        for worker in workers:
+            worker.close()

@@ -1,0 +1,72 @@
+"""A worker without its transports: engine, server and connections put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from faye_redis.bayeux.extensions import Extensions
+from faye_redis.bayeux.monitoring import Monitor
+from faye_redis.bayeux.server import BayeuxServer, Exchange, PendingReply
+from faye_redis.concurrency import Event
+from faye_redis.connections import Connections
+from faye_redis.engines import create_engine
+from faye_redis.engines.base import Engine
+from faye_redis.settings import EngineSettings, Settings
+
+from .recorder import RecordingStream
+
+NO_LINK: Any = None
+
+
+class Worker:
+    """Serves polls and streams as a worker does; ``options`` are the adapter's."""
+
+    def __init__(self, engine_settings: EngineSettings, **options: Any) -> None:
+        settings = Settings.load(options, {})
+        self.monitor = Monitor()
+        self.extensions = Extensions(Event)
+        self.engine: Engine = create_engine(engine_settings)
+        self.server = BayeuxServer(self.engine, settings, self.extensions, self.monitor)
+        self.connections = Connections(self.engine, settings, self.server, self.monitor)
+        self.engine.start(self.connections)
+        self.connections.start()
+        self._numbers = iter(range(1_000_000))
+
+    def close(self) -> None:
+        self.connections.close()
+        self.engine.close()
+
+    def client(self, *channels: str) -> str:
+        client_id = self.engine.create_client()
+        if channels:
+            self.engine.subscribe(client_id, channels)
+        return client_id
+
+    def publish(self, channel: str, data: Any) -> None:
+        payload = orjson.dumps({"channel": channel, "data": data})
+        self.engine.publish(channel, payload, f"{id(self)}-{next(self._numbers)}")
+
+    def pending(self, client_id: str, number: int | str, hold: float = 10) -> PendingReply:
+        message = {"channel": "/meta/connect", "clientId": client_id, "id": str(number),
+                   "connectionType": "long-polling"}
+        reply = {"channel": "/meta/connect", "successful": True, "id": str(number)}
+        return PendingReply(self.server, Exchange(message, reply, {}, NO_LINK), hold)
+
+    def poll(self, client_id: str, number: int | str, hold: float = 10) -> list[Any]:
+        """The data of the messages that one connect is answered with."""
+        reply, *messages = self.connections.poll(
+            self.pending(client_id, number, hold), hold=True, sock=None)
+        assert orjson.loads(reply)["successful"] is True
+        return [orjson.loads(message)["data"] for message in messages]
+
+    def stream(self, client_id: str, number: int = 1, hold: float = 10) -> RecordingStream:
+        stream = RecordingStream()
+        self.connections.bind(stream, self.pending(client_id, number, hold))
+        return stream
+
+
+def is_held(worker: Worker, client_id: str) -> bool:
+    connection = worker.connections._clients.get(client_id)
+    return connection is not None and connection.live
