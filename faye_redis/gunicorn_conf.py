@@ -22,8 +22,9 @@ keepalive = 75
 """Seconds an idle connection stays open; longer than a proxy in front keeps it (nginx: 60)."""
 worker_connections = 10_000
 """Requests at once per worker, held polls included; sockets taken over do not count here."""
-graceful_timeout = 10
-"""Seconds after which a stopping worker is killed; ours is gone long before."""
+graceful_timeout = 5
+"""Seconds after which a stopping worker is killed. Held polls and sockets do not take that long,
+but gunicorn also waits for keep-alive connections that are idle."""
 
 _LOOK_SECONDS = 0.1
 

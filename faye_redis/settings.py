@@ -119,8 +119,6 @@ class EngineSettings:
         whole(1, 1000, clamp=True), "Clients removed by one clean-up step (1 to 1000)"))
     max_log: int = field(default=100_000, metadata=_about(
         whole(1), "Messages kept per channel"))
-    max_queue: int = field(default=10_000, metadata=_about(
-        whole(1), "Messages a client may be behind before it is told to start anew"))
     ssl: SslSettings = field(default_factory=SslSettings)
 
 

@@ -14,7 +14,6 @@ from support.waiting import eventually
 
 from .worker import Worker, is_held
 
-
 Start = Callable[..., Worker]
 
 

@@ -42,7 +42,7 @@ def test_the_defaults_are_those_of_faye_and_faye_redis_ng() -> None:
             password=None, namespace="faye", pool_size=5, pool_timeout=5, connect_timeout=1,
             read_timeout=1, write_timeout=1, max_retries=3, retry_delay=1, operation_timeout=2.5,
             client_timeout=60, message_ttl=3600, subscription_ttl=3600, log_level="info",
-            gc_interval=60, cleanup_batch_size=50, max_log=100000, max_queue=10000,
+            gc_interval=60, cleanup_batch_size=50, max_log=100000,
             ssl=SslSettings(enabled=False, cert_file=None, key_file=None, ca_file=None,
                             verify=True, check_hostname=True)))
 
@@ -143,7 +143,6 @@ WRONG: dict[str, list[Any]] = {
     "engine.gc_interval": [-1, True, math.nan],
     "engine.cleanup_batch_size": [1.5, True, "50"],
     "engine.max_log": [0],
-    "engine.max_queue": [0],
     "engine.ssl.enabled": [1, "true", None],
     "engine.ssl.ca_file": ["", 5, b"x"],
     "engine.ssl.verify": [0, None],

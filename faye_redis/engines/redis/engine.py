@@ -84,11 +84,16 @@ class RedisEngine:
         )
         try:
             self.check()
+            self._load_scripts()
             self._listener.last_id = self._last_id()
         except EngineUnavailable as error:
             log.error("Redis is not available yet, trying on: %s", error)
         self._listener.start()
         self._heart = spawn(self._beat)
+
+    @retried
+    def _load_scripts(self) -> None:
+        self._scripts.load()
 
     def check(self) -> None:
         check(self._redis, self._settings)
@@ -246,7 +251,10 @@ class RedisEngine:
             self._timeout,
             self._lifetime,
         )
-        return self._session(client_id, reply)
+        session = self._session(client_id, reply)
+        if reply[-1]:
+            spawn(self._keep, self._keys.channel_sides(list(session.subscriptions)))
+        return session
 
     @retried
     def session(self, client_id: str, epoch: int) -> Session:
@@ -258,7 +266,7 @@ class RedisEngine:
             raise UnknownClient(client_id)
         if reply[0] == 2:
             raise Superseded("a newer connection holds the client")
-        _, epoch, version, cursor, repeat_to, previous, streams, subscriptions = reply
+        _, epoch, version, cursor, repeat_to, previous, streams, subscriptions, _ = reply
         pairs = iter(subscriptions)
         return Session(
             epoch,

@@ -19,11 +19,17 @@ class Scripts:
     """
 
     def __init__(self, client: redis.Redis) -> None:
+        self._client = client
         self._scripts: dict[str, Script] = {
             file.name.removesuffix(".lua"): client.register_script(file.read_text("utf-8"))
             for file in _FOLDER.iterdir()
             if file.name.endswith(".lua")
         }
+
+    def load(self) -> None:
+        """Have the server know all scripts, so that no first call needs a second round trip."""
+        for script in self._scripts.values():
+            self._client.script_load(script.script)
 
     def run(self, verb: str, keys: Sequence[str], *args: Any, pipeline: Any = None) -> Any:
         """Run ``lua/<verb>.lua``; with a pipeline, append it there."""

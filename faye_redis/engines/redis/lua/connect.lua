@@ -3,7 +3,8 @@
 -- ARGV    client id, server id, connect id ('' if none), 1 if the connection is a socket,
 --         client_timeout in ms, lifetime of the client's keys in ms
 -- Returns {1, epoch, version, cursor, position to repeat to or '', previous server id,
---          1 if that one has a socket of the client else 0, {channel, from id, ...}},
+--          1 if that one has a socket of the client else 0, {channel, from id, ...},
+--          1 if the lifetime of the client's keys was extended and its channels' should be},
 --         or {0} if there is no such client or the request is stale
 -- Guarantee: atomic. Every connect raises the epoch; writes of older connections are refused by it.
 -- A connect id later than the latest confirms what that one was answered with; an equal one that
@@ -46,7 +47,9 @@ if stream then
   redis.call('HSET', KEYS[1], 'stream_server', server_id, 'stream_epoch', epoch)
 end
 redis.call('ZADD', KEYS[3], now, client_id)
+local keep = 0
 if now - (client[8] or client[1]) > ARGV[6] / 2 then
+  keep = 1
   redis.call('HSET', KEYS[1], 'kept_at', now)
   redis.call('PEXPIRE', KEYS[1], ARGV[6])
   redis.call('PEXPIRE', KEYS[2], ARGV[6])
@@ -54,4 +57,4 @@ end
 local previous = client[7] or ''
 return {1, epoch, tonumber(client[3] or 0), cursor, repeat_to,
   previous ~= server_id and previous or '', client[9] and client[9] == client[2] and 1 or 0,
-  redis.call('HGETALL', KEYS[2])}
+  redis.call('HGETALL', KEYS[2]), keep}
