@@ -1,12 +1,16 @@
 """The connections of clients to this worker.
 
-table       ``Connections``: opens, catches up, matches, flushes and ends them
-connection  one connection: a held poll, or the subscriber behind a stream
+table       ``Connections``: opens, matches, flushes and ends them
+connection  what all connections have
+poll        a held request
+subscriber  a stream: WebSocket, EventSource or the in-process client
+catchup     how a connection becomes live
+opening     what is told while a connect is under way
 followers   channel or pattern -> connections
 deadlines   held connect replies by the time they are due
 """
 
-from .connection import Stream
+from .subscriber import Stream
 from .table import Connections
 
 __all__ = ["Connections", "Stream"]

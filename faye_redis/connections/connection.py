@@ -1,4 +1,4 @@
-"""One client's connection to this worker: what it has, what waits for it, how it is woken.
+"""One client's connection to this worker: what it has, and what waits for it.
 
 A connection is *live* when it hears of every new message by the worker's own table. Until then it
 is catching up: it reads the logs up to a cut, while what it hears meanwhile is held back. A stream
@@ -7,39 +7,12 @@ that cannot take more is neither; what it misses stays in the logs.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol
 
-from ..concurrency import Event, watch_read
 from ..engines.base import Batch, Message, Session
-
-if TYPE_CHECKING:
-    from ..bayeux.server import PendingReply
 
 _message_id = attrgetter("id")
 _MOST_HELD = 10_000  # messages held back while catching up; beyond them it is read again
-
-
-class Stream(Protocol):
-    """A socket that stays: a WebSocket, an EventSource or the in-process client."""
-
-    request: dict[str, Any] | None
-    """WSGI environ of the request that opened it; None in process."""
-
-    def push(self, payloads: Sequence[bytes]) -> bool:
-        """Send messages. Called in any greenlet or the hub; neither blocks nor raises.
-
-        :returns: False if so much is waiting now that no more should be pushed before the stream
-            has called :meth:`Connections.drained`.
-        """
-
-    def reply(self, items: list[bytes]) -> None:
-        """Send encoded replies as one array; neither blocks nor raises."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Close it with a WebSocket close code; neither blocks nor raises."""
 
 
 class Connection:
@@ -48,6 +21,8 @@ class Connection:
     Everything up to ``position`` has been delivered or is in ``outgoing``; while the connection is
     live, what comes above it is appended by the worker's table.
     """
+
+    is_stream = False
 
     __slots__ = ("client_id", "closed", "covered", "held", "live", "newest_version", "outgoing",
                  "position", "session")
@@ -81,7 +56,7 @@ class Connection:
         self.session = session
         self.position = session.cursor
         self.covered = session.subscriptions
-        if isinstance(former, Subscriber) and session.repeat_to is None:
+        if former and former.is_stream and session.repeat_to is None:
             self.position = max(session.cursor, former.delivered)
             self.covered = former.covered
 
@@ -134,61 +109,22 @@ class Connection:
         self.position = max(self.position, batch.position, last)
         return self.live or (bool(self.outgoing) and batch.position >= goal)
 
-    def wake(self) -> None:
-        """Something has changed that whoever waits for this connection has to look at."""
+    # What the two kinds do in their own way
 
+    def changed(self) -> None:
+        """Something is different that whoever waits for this connection has to look at."""
 
-class Poll(Connection):
-    """A held ``/meta/connect``: its greenlet waits here, and takes what has come when woken."""
+    def flush(self) -> bool:
+        """Have ``outgoing`` sent.
 
-    __slots__ = ("_woken", "abandoned")
+        :returns: False if a stream cannot take more for now; then it is no longer live.
+        """
+        raise NotImplementedError
 
-    def __init__(self, client_id: str) -> None:
-        super().__init__(client_id)
-        self._woken = Event()
-        self.abandoned = False
-        """The peer has closed its socket; nobody would read an answer."""
+    def retire(self) -> None:
+        """Another connection has the client now: complete the connect that this one holds."""
+        raise NotImplementedError
 
-    def wake(self) -> None:
-        self._woken.set()
-
-    def wait(self, seconds: float, sock: socket.socket | None) -> None:
-        """Wait until woken, ``seconds`` have passed, or the peer has closed its socket."""
-        self._woken.clear()
-        watcher = watch_read(sock, lambda: self._check_end(sock)) if sock else None
-        try:
-            self._woken.wait(max(seconds, 0))
-        finally:
-            if watcher:
-                watcher.stop()
-
-    def _check_end(self, sock: socket.socket) -> None:
-        """Readable means the end of the stream, or the next request, sent ahead of its time."""
-        try:
-            self.abandoned = sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-        except BlockingIOError:
-            return
-        except (OSError, ValueError):
-            self.abandoned = True
-        if self.abandoned:
-            self._woken.set()
-
-
-class Subscriber(Connection):
-    """The connection of a stream. Nobody waits for it; its messages are pushed.
-
-    ``pending`` is the ``/meta/connect`` reply it owes, if any.
-    """
-
-    __slots__ = ("catching_up", "pending", "pushing", "stream")
-
-    def __init__(self, client_id: str, stream: Stream) -> None:
-        super().__init__(client_id)
-        self.stream = stream
-        self.pending: PendingReply | None = None
-        self.catching_up = False
-        self.pushing = False
-
-    def take_pending(self) -> PendingReply | None:
-        pending, self.pending = self.pending, None
-        return pending
+    def end(self) -> None:
+        """The client is no more: complete the connect that this one holds, close its stream."""
+        raise NotImplementedError

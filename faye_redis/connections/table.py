@@ -9,23 +9,25 @@ Every connection comes about in this order, which is what makes delivery exact:
 4. its logs are read up to a cut, the last message id at that moment;
 5. what was held back and lies above the cut is appended, and the connection is live.
 
-A change of subscriptions goes through 3 to 5 again.
+A change of subscriptions goes through 3 to 5 again (``catchup``).
 """
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..concurrency import Task, monotonic, run_soon, sleep, spawn
-from ..engines.base import Batch, Engine, Message, Session, Verdict
+from ..engines.base import Engine, Message, Session, Verdict
 from ..errors import EngineError, Superseded, UnknownClient
-from .connection import Connection, Poll, Stream, Subscriber
+from .catchup import CatchUp
+from .connection import Connection
 from .deadlines import Deadlines
 from .followers import Followers
+from .opening import Openings
+from .poll import Poll
+from .subscriber import Stream, Subscriber
 
 if TYPE_CHECKING:
     from ..bayeux.monitoring import Monitor
@@ -34,23 +36,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("faye_redis.connections")
 
-_READ_LIMIT = 500  # messages of one log read at once
 _FLUSH_AT = 200  # connections with something to send before they are flushed at once
 _TICK_SECONDS = 0.2
 _LEFT_SECONDS = 5.0  # how far a closed stream had come is remembered for a client that hops
 _FOLLOW_SECONDS = 60.0  # a channel is followed so long after the last interest in it
-
-
-class _Opening:
-    """What was told about a client while its connect was on its way to the engine and back."""
-
-    __slots__ = ("connects", "destroyed", "released", "version")
-
-    def __init__(self) -> None:
-        self.connects = 0
-        self.released = 0
-        self.version = 0
-        self.destroyed = False
 
 
 class Connections:
@@ -68,26 +57,28 @@ class Connections:
         self._server = server
         self._monitor = monitor
         self._clients: dict[str, Connection] = {}
-        self._opening: dict[str, _Opening] = {}
         self._streams: dict[Stream, Subscriber] = {}
-        self._followers = Followers(monotonic)
-        self._held_replies: Deadlines[tuple[Subscriber, PendingReply]] = Deadlines()
         self._left: dict[str, Subscriber] = {}
-        self._forgotten: Deadlines[Subscriber] = Deadlines()
+        self._openings = Openings()
+        self._followers = Followers(monotonic)
+        self._catch_up = CatchUp(engine, self._followers)
         self._touched: list[Connection] = []
+        self._held_replies: Deadlines[tuple[Subscriber, PendingReply]] = Deadlines()
+        self._forgotten: Deadlines[Subscriber] = Deadlines()
         self._keeper: Task | None = None
         self._next_ping = 0.0
         self._draining = False
 
     def start(self) -> None:
         """Start the greenlet that keeps held clients alive and ends what is due."""
+        self._draining = False
         self._keeper = spawn(self._keep)
 
     def drain(self) -> None:
         """Answer every held poll now, and hold none from now on."""
         self._draining = True
         for connection in list(self._clients.values()):
-            connection.wake()
+            connection.changed()
 
     def close(self) -> None:
         """Drain, and keep nobody alive any more. Streams are closed by their transports."""
@@ -112,7 +103,7 @@ class Connections:
         poll = Poll(pending.client_id)
         deadline = monotonic() + (pending.hold if hold else 0)
         try:
-            self._open(poll, pending.connect_id, stream=False)
+            self._open(poll, pending.connect_id)
             messages = self._await_answer(poll, pending.connect_id, deadline, sock)
         finally:
             self._drop(poll)
@@ -122,16 +113,12 @@ class Connections:
         self, poll: Poll, connect_id: str, deadline: float, sock: socket.socket | None
     ) -> list[Message]:
         while True:
-            self._catch_up(poll)
-            while not (poll.outgoing or poll.closed or poll.abandoned or poll.is_outdated):
-                if poll.session.repeat_to is not None or self._draining:
-                    break
-                if monotonic() >= deadline:
-                    break
+            self._catch_up.run(poll)
+            while poll.is_waiting and not self._draining and monotonic() < deadline:
                 poll.wait(deadline - monotonic(), sock)
             if poll.abandoned:
                 raise Superseded("the peer has closed its socket")
-            messages, position = self._answer(poll)
+            messages, position = poll.take(self._settings.max_message_size)
             verdict = self._engine.answer(poll.client_id, poll.session, connect_id, position)
             if verdict is Verdict.CHANGED:
                 poll.newest_version = max(poll.newest_version, poll.session.version + 1)
@@ -139,15 +126,6 @@ class Connections:
                 raise Superseded("the request was sent again")
             else:
                 return messages if verdict is Verdict.RECORDED else []
-
-    def _answer(self, poll: Poll) -> tuple[list[Message], int]:
-        """What to answer now, and the position up to which that is everything."""
-        end = poll.session.repeat_to
-        if end is not None:
-            return [message for message in poll.outgoing if message.id <= end], end
-        messages = _fitting(poll.outgoing, self._settings.max_message_size)
-        complete = len(messages) == len(poll.outgoing)
-        return messages, poll.position if complete else messages[-1].id
 
     # Streams
 
@@ -161,12 +139,11 @@ class Connections:
         bound = self._streams.get(stream)
         if bound and bound.client_id == pending.client_id and not bound.closed:
             self._engine.touch(pending.client_id)
-            self._complete(bound)
         else:
             bound = self._attach(pending.client_id, stream, pending.connect_id)
-        bound.pending = pending
+        bound.hold(pending)
         if bound.closed or not pending.hold:
-            self._complete(bound)
+            bound.complete()
         else:
             self._held_replies.add(monotonic() + pending.hold, (bound, pending))
 
@@ -177,16 +154,6 @@ class Connections:
         """
         self._attach(client_id, stream, "")
 
-    def _attach(self, client_id: str, stream: Stream, connect_id: str) -> Subscriber:
-        subscriber = Subscriber(client_id, stream)
-        self._open(subscriber, connect_id, stream=True)
-        former = self._streams.get(stream)
-        self._streams[stream] = subscriber
-        if former:
-            self._retire(former)
-        spawn(self._bring_up, subscriber)
-        return subscriber
-
     def drained(self, stream: Stream) -> None:
         """The stream can take messages again; what it missed is read from the logs."""
         subscriber = self._streams.get(stream)
@@ -196,20 +163,24 @@ class Connections:
     def closed(self, stream: Stream) -> None:
         """The stream's socket is gone; its client may come back until it expires. Idempotent."""
         subscriber = self._streams.pop(stream, None)
-        if subscriber:
-            subscriber.pending = None
-            if not subscriber.closed:
-                self._drop(subscriber)
-                self._left[subscriber.client_id] = subscriber
-                self._forgotten.add(monotonic() + _LEFT_SECONDS, subscriber)
-                spawn(self._save, subscriber.client_id, subscriber.session.epoch,
-                      subscriber.delivered, True)
+        if not subscriber:
+            return
+        subscriber.forget_reply()
+        if not subscriber.closed:
+            self._drop(subscriber)
+            self._left[subscriber.client_id] = subscriber
+            self._forgotten.add(monotonic() + _LEFT_SECONDS, subscriber)
+            spawn(self._save, subscriber, subscriber.delivered, True)
 
-    def _save(self, client_id: str, epoch: int, position: int, closed: bool) -> None:
-        try:
-            self._engine.save(client_id, epoch, position, closed)
-        except EngineError as error:
-            log.warning("position of a client not saved: %s", error)
+    def _attach(self, client_id: str, stream: Stream, connect_id: str) -> Subscriber:
+        subscriber = Subscriber(client_id, stream, self._server)
+        self._open(subscriber, connect_id)
+        former = self._streams.get(stream)
+        self._streams[stream] = subscriber
+        if former:
+            self._retire(former)
+        spawn(self._bring_up, subscriber)
+        return subscriber
 
     def _bring_up_soon(self, subscriber: Subscriber) -> None:
         if not subscriber.catching_up:
@@ -224,8 +195,8 @@ class Connections:
         subscriber.catching_up = True
         try:
             while not subscriber.closed and (subscriber.is_outdated or not subscriber.live):
-                self._catch_up(subscriber)
-                if not self._flush(subscriber):
+                self._catch_up.run(subscriber)
+                if not subscriber.flush():
                     return
         except UnknownClient:
             self.destroyed(subscriber.client_id)
@@ -237,51 +208,13 @@ class Connections:
         finally:
             subscriber.catching_up = False
 
-    def _flush(self, connection: Connection) -> bool:
-        """Send what waits; False if the stream cannot take more for now."""
-        if not isinstance(connection, Subscriber):
-            connection.wake()
-            return True
-        if self._server.changes_outgoing:
-            if not connection.pushing:
-                spawn(self._push_through_extensions, connection)
-            return True
-        messages, connection.outgoing = connection.outgoing, []
-        return self._push(connection, [message.payload for message in messages])
+    # Opening and ending
 
-    def _push_through_extensions(self, subscriber: Subscriber) -> None:
-        """Extensions may wait, so this has a greenlet; one per connection keeps the order."""
-        if subscriber.pushing:
-            return
-        subscriber.pushing = True
-        try:
-            while subscriber.outgoing and not subscriber.closed:
-                message = subscriber.outgoing[0]
-                request = subscriber.stream.request
-                payloads = self._server.deliver([message.payload], request)
-                subscriber.outgoing.pop(0)
-                self._push(subscriber, payloads)
-        finally:
-            subscriber.pushing = False
-
-    def _push(self, subscriber: Subscriber, payloads: Sequence[bytes]) -> bool:
-        if payloads and not subscriber.closed and not subscriber.stream.push(payloads):
-            subscriber.live = False
-            return False
-        return True
-
-    def _complete(self, subscriber: Subscriber) -> None:
-        """Send the connect reply that a stream is owed, if it is."""
-        if pending := subscriber.take_pending():
-            subscriber.stream.reply(pending.finish())
-
-    # Opening, catching up and ending
-
-    def _open(self, connection: Connection, connect_id: str, stream: bool) -> None:
-        """Steps 1 and 2."""
+    def _open(self, connection: Connection, connect_id: str) -> None:
+        """Steps 1 and 2. A connection that was overtaken meanwhile is closed when it returns."""
         client_id = connection.client_id
-        with self._remembering(client_id) as opening:
-            session = self._engine.connect(client_id, connect_id, stream)
+        with self._openings.remember(client_id) as opening:
+            session = self._engine.connect(client_id, connect_id, connection.is_stream)
         if opening.destroyed:
             raise UnknownClient(client_id)
         current = self._clients.get(client_id)
@@ -296,7 +229,12 @@ class Connections:
         if session.previous:
             self._take_over(connection)
         if connection.position > session.cursor:
-            spawn(self._save, client_id, session.epoch, connection.position, False)
+            spawn(self._save, connection, connection.position, False)
+
+    def _enter(self, connection: Connection) -> None:
+        self._clients[connection.client_id] = connection
+        self._followers.add(connection, connection.session.subscriptions)
+        self._tell("connection:open", connection.client_id)
 
     def _take_over(self, connection: Connection) -> None:
         """A poll elsewhere is only told: it knows by the epoch that it must not answer. A stream
@@ -314,55 +252,12 @@ class Connections:
             log.warning("a worker is not told that it lost a client: %s", error)
             return session.cursor
 
-    @contextmanager
-    def _remembering(self, client_id: str) -> Iterator[_Opening]:
-        opening = self._opening.setdefault(client_id, _Opening())
-        opening.connects += 1
+    def _save(self, connection: Connection, position: int, closed: bool) -> None:
         try:
-            yield opening
-        finally:
-            opening.connects -= 1
-            if not opening.connects:
-                self._opening.pop(client_id, None)
-
-    def _enter(self, connection: Connection) -> None:
-        self._clients[connection.client_id] = connection
-        self._followers.add(connection, connection.session.subscriptions)
-        self._tell("connection:open", connection.client_id)
-
-    def _catch_up(self, connection: Connection) -> None:
-        """Steps 3 to 5; again from the start if the subscriptions change meanwhile.
-
-        A poll stops as soon as it has something; the rest stays in the logs for the next one.
-        """
-        after = connection.read_from(connection.session)
-        try:
-            while not connection.closed:
-                connection.live, connection.held = False, []
-                if connection.is_outdated:
-                    fresh = self._reload(connection)
-                    after = {name: max(start, after.get(name, 0)) for name, start in fresh.items()}
-                self._engine.follow(connection.session.subscriptions)
-                batch = self._engine.read(after, _READ_LIMIT)
-                if not connection.is_outdated and self._merge(connection, batch):
-                    return
-                after = {name: max(start, batch.position) for name, start in after.items()}
-        finally:
-            connection.held = None
-
-    def _merge(self, connection: Connection, batch: Batch) -> bool:
-        """Whether enough has been read for now. A stream sends every part at once."""
-        enough = connection.merge(batch)
-        return enough or (isinstance(connection, Subscriber) and bool(connection.outgoing))
-
-    def _reload(self, connection: Connection) -> dict[str, int]:
-        session = self._engine.session(connection.client_id, connection.session.epoch)
-        after = connection.read_from(session)
-        self._followers.remove(connection, connection.session.subscriptions)
-        self._followers.add(connection, session.subscriptions)
-        session.repeat_to = connection.session.repeat_to
-        connection.session = session
-        return after
+            epoch = connection.session.epoch
+            self._engine.save(connection.client_id, epoch, position, closed)
+        except EngineError as error:
+            log.warning("position of a client not saved: %s", error)
 
     def _drop(self, connection: Connection) -> None:
         """Take a connection out of the table; nothing is told to whoever waits for it."""
@@ -373,11 +268,8 @@ class Connections:
             self._tell("connection:close", connection.client_id)
 
     def _retire(self, connection: Connection) -> None:
-        """Another connection has the client now: complete this one's connect. Its socket stays."""
         self._drop(connection)
-        connection.wake()
-        if isinstance(connection, Subscriber):
-            spawn(self._complete, connection)
+        connection.retire()
 
     # EngineEvents
 
@@ -394,26 +286,24 @@ class Connections:
         touched, self._touched = self._touched, []
         for connection in touched:
             if connection.live and not connection.closed:
-                self._flush(connection)
+                connection.flush()
 
     def released(self, client_id: str, epoch: int) -> tuple[int, int] | None:
-        if opening := self._opening.get(client_id):
-            opening.released = max(opening.released, epoch)
+        self._openings.released(client_id, epoch)
         connection = self._clients.get(client_id, self._left.get(client_id))
         if not connection or connection.session.epoch >= epoch:
             return None
         if not connection.closed:
             self._retire(connection)
-        if isinstance(connection, Subscriber):
-            return connection.delivered, connection.session.version
-        return None
+        if not connection.is_stream:
+            return None
+        return connection.delivered, connection.session.version
 
     def changed(self, client_id: str, version: int) -> None:
-        if opening := self._opening.get(client_id):
-            opening.version = max(opening.version, version)
+        self._openings.changed(client_id, version)
         if connection := self._clients.get(client_id):
             connection.newest_version = max(connection.newest_version, version)
-            connection.wake()
+            connection.changed()
             if isinstance(connection, Subscriber):
                 self._bring_up_soon(connection)
 
@@ -429,18 +319,10 @@ class Connections:
             log.warning("a stream does not get its client back: %s", error)
 
     def destroyed(self, client_id: str) -> None:
-        if opening := self._opening.get(client_id):
-            opening.destroyed = True
+        self._openings.destroyed(client_id)
         if connection := self._clients.get(client_id):
             self._drop(connection)
-            connection.wake()
-            if isinstance(connection, Subscriber):
-                spawn(self._say_goodbye, connection)
-
-    def _say_goodbye(self, subscriber: Subscriber) -> None:
-        """In a greenlet of its own, so that the reply to a disconnect goes out before."""
-        self._complete(subscriber)
-        subscriber.stream.close(1000, "")
+            connection.end()
 
     def expired(self, client_id: str, channels: list[str]) -> None:
         spawn(self._monitor.departed, client_id, channels)
@@ -469,15 +351,14 @@ class Connections:
         while True:
             sleep(_TICK_SECONDS)
             try:
-                self._tick()
+                self._tick(monotonic())
             except EngineError as error:
                 log.warning("clients not kept alive: %s", error)
 
-    def _tick(self) -> None:
-        now = monotonic()
+    def _tick(self, now: float) -> None:
         for subscriber, pending in self._held_replies.take(now):
-            if subscriber.pending is pending:
-                spawn(self._complete, subscriber)
+            if subscriber.owes(pending):
+                spawn(subscriber.complete)
         for left in self._forgotten.take(now):
             if self._left.get(left.client_id) is left:
                 del self._left[left.client_id]
@@ -486,15 +367,3 @@ class Connections:
         if now >= self._next_ping:
             self._next_ping = now + self._settings.engine.client_timeout / 3
             self._engine.ping(list(self._clients))
-
-
-def _fitting(messages: list[Message], size: int) -> list[Message]:
-    """As many of the first messages as ``size`` bytes hold, but at least one if there is any.
-
-    Always a list of its own: ``messages`` goes on growing while the answer is being recorded."""
-    total = 0
-    for count, message in enumerate(messages):
-        total += len(message.payload)
-        if total > size and count:
-            return messages[:count]
-    return messages[:]

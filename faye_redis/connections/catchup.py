@@ -1,0 +1,55 @@
+"""How a connection becomes live: follow its channels, read their logs, merge, be live."""
+
+from __future__ import annotations
+
+from ..engines.base import Batch, Engine
+from .connection import Connection
+from .followers import Followers
+
+_READ_LIMIT = 500  # messages of one log read at once
+
+
+class CatchUp:
+    """Catches connections up with the logs; the caller sees to it that one greenlet does so for a
+    connection at a time."""
+
+    def __init__(self, engine: Engine, followers: Followers) -> None:
+        self._engine = engine
+        self._followers = followers
+
+    def run(self, connection: Connection) -> None:
+        """Returns when the connection is live, is closed, or has something to send; then it may
+        not be live yet, and goes on from its position. Starts over if the subscriptions change.
+
+        :raises UnknownClient, Superseded, EngineUnavailable: the connection can read no more.
+        """
+        after = connection.read_from(connection.session)
+        try:
+            while not connection.closed:
+                connection.live, connection.held = False, []
+                if connection.is_outdated:
+                    fresh = self._reload(connection)
+                    after = {name: max(start, after.get(name, 0)) for name, start in fresh.items()}
+                self._engine.follow(connection.session.subscriptions)
+                batch = self._engine.read(after, _READ_LIMIT)
+                if connection.is_outdated:
+                    continue
+                if self._merge(connection, batch):
+                    return
+                after = {name: max(start, batch.position) for name, start in after.items()}
+        finally:
+            connection.held = None
+
+    def _reload(self, connection: Connection) -> dict[str, int]:
+        session = self._engine.session(connection.client_id, connection.session.epoch)
+        after = connection.read_from(session)
+        self._followers.remove(connection, connection.session.subscriptions)
+        self._followers.add(connection, session.subscriptions)
+        session.repeat_to = connection.session.repeat_to
+        connection.session = session
+        return after
+
+    def _merge(self, connection: Connection, batch: Batch) -> bool:
+        """Whether enough has been read for now. A stream sends every part at once."""
+        enough = connection.merge(batch)
+        return enough or (connection.is_stream and bool(connection.outgoing))

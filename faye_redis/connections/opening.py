@@ -1,0 +1,55 @@
+"""What is told about clients whose connect is on its way to the engine and back.
+
+Control messages travel on another connection than the answer to the connect, so they may come
+first; they must not be lost for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Opening:
+    """What was told about one client meanwhile."""
+
+    __slots__ = ("connects", "destroyed", "released", "version")
+
+    def __init__(self) -> None:
+        self.connects = 0
+        self.released = 0
+        """The highest epoch as of which another worker holds the client."""
+        self.version = 0
+        """The highest version of its subscriptions."""
+        self.destroyed = False
+
+
+class Openings:
+    """The connects under way, by client."""
+
+    def __init__(self) -> None:
+        self._openings: dict[str, Opening] = {}
+
+    @contextmanager
+    def remember(self, client_id: str) -> Iterator[Opening]:
+        """Remember what is told about the client while the context lasts."""
+        opening = self._openings.setdefault(client_id, Opening())
+        opening.connects += 1
+        try:
+            yield opening
+        finally:
+            opening.connects -= 1
+            if not opening.connects:
+                self._openings.pop(client_id, None)
+
+    def released(self, client_id: str, epoch: int) -> None:
+        if opening := self._openings.get(client_id):
+            opening.released = max(opening.released, epoch)
+
+    def changed(self, client_id: str, version: int) -> None:
+        if opening := self._openings.get(client_id):
+            opening.version = max(opening.version, version)
+
+    def destroyed(self, client_id: str) -> None:
+        if opening := self._openings.get(client_id):
+            opening.destroyed = True

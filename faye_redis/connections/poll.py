@@ -1,0 +1,82 @@
+"""The connection of a polling transport: one held request."""
+
+from __future__ import annotations
+
+import socket
+
+from ..concurrency import Event, watch_read
+from ..engines.base import Message
+from .connection import Connection
+
+
+class Poll(Connection):
+    """A held ``/meta/connect``: its greenlet waits here, and takes what has come when woken."""
+
+    __slots__ = ("_woken", "abandoned")
+
+    def __init__(self, client_id: str) -> None:
+        super().__init__(client_id)
+        self._woken = Event()
+        self.abandoned = False
+        """The peer has closed its socket; nobody would read an answer."""
+
+    def changed(self) -> None:
+        self._woken.set()
+
+    def flush(self) -> bool:
+        self._woken.set()
+        return True
+
+    retire = end = changed
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is there nothing to answer with, and no other reason to look?"""
+        return not (self.outgoing or self.closed or self.abandoned or self.is_outdated
+                    or self.session.repeat_to is not None)
+
+    def take(self, size: int) -> tuple[list[Message], int]:
+        """What to answer now, and the position up to which that is everything.
+
+        :param size: bytes of messages at most; but the first one always fits.
+        """
+        end = self.session.repeat_to
+        if end is not None:
+            return [message for message in self.outgoing if message.id <= end], end
+        messages = _fitting(self.outgoing, size)
+        complete = len(messages) == len(self.outgoing)
+        return messages, self.position if complete else messages[-1].id
+
+    def wait(self, seconds: float, sock: socket.socket | None) -> None:
+        """Wait until woken, ``seconds`` have passed, or the peer has closed its socket."""
+        self._woken.clear()
+        watcher = watch_read(sock, lambda: self._check_end(sock)) if sock else None
+        try:
+            self._woken.wait(max(seconds, 0))
+        finally:
+            if watcher:
+                watcher.stop()
+
+    def _check_end(self, sock: socket.socket) -> None:
+        """Readable means the end of the stream, or the next request, sent ahead of its time."""
+        try:
+            self.abandoned = sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            self.abandoned = True
+        if self.abandoned:
+            self._woken.set()
+
+
+def _fitting(messages: list[Message], size: int) -> list[Message]:
+    """As many of the first messages as ``size`` bytes hold, but at least one if there is any.
+
+    Always a list of its own: ``messages`` goes on growing while the answer is being recorded.
+    """
+    total = 0
+    for count, message in enumerate(messages):
+        total += len(message.payload)
+        if total > size and count:
+            return messages[:count]
+    return messages[:]

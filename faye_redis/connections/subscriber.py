@@ -1,0 +1,112 @@
+"""The connection of a stream: a socket that stays, to which messages are pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..concurrency import spawn
+from .connection import Connection
+
+if TYPE_CHECKING:
+    from ..bayeux.server import BayeuxServer, PendingReply
+
+
+class Stream(Protocol):
+    """A socket that stays: a WebSocket, an EventSource or the in-process client."""
+
+    request: dict[str, Any] | None
+    """WSGI environ of the request that opened it; None in process."""
+
+    def push(self, payloads: Sequence[bytes]) -> bool:
+        """Send messages. Called in any greenlet or the hub; neither blocks nor raises.
+
+        :returns: False if so much is waiting now that no more should be pushed before the stream
+            has called :meth:`Connections.drained`.
+        """
+
+    def reply(self, items: list[bytes]) -> None:
+        """Send encoded replies as one array; neither blocks nor raises."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close it with a WebSocket close code; neither blocks nor raises."""
+
+
+class Subscriber(Connection):
+    """Pushes what comes to its stream, and answers the connects that come by it.
+
+    :param server: passes pushed messages through the outgoing extensions.
+    """
+
+    is_stream = True
+
+    __slots__ = ("_pending", "_pushing", "_server", "catching_up", "stream")
+
+    def __init__(self, client_id: str, stream: Stream, server: BayeuxServer) -> None:
+        super().__init__(client_id)
+        self.stream = stream
+        self.catching_up = False
+        """A greenlet reads its logs now; there is one at most."""
+        self._server = server
+        self._pending: PendingReply | None = None
+        self._pushing = False
+
+    # The connect that is held
+
+    def hold(self, pending: PendingReply) -> None:
+        """Owe this reply; one that was owed before is sent."""
+        self.complete()
+        self._pending = pending
+
+    def owes(self, pending: PendingReply) -> bool:
+        return self._pending is pending
+
+    def complete(self) -> None:
+        """Send the reply that is owed, if there is one. May wait for an outgoing extension."""
+        pending, self._pending = self._pending, None
+        if pending:
+            self.stream.reply(pending.finish())
+
+    def forget_reply(self) -> None:
+        """The stream is gone: nobody would get it."""
+        self._pending = None
+
+    def retire(self) -> None:
+        spawn(self.complete)
+
+    def end(self) -> None:
+        spawn(self._say_goodbye)  # later, so that the reply to a disconnect goes out before
+
+    def _say_goodbye(self) -> None:
+        self.complete()
+        self.stream.close(1000, "")
+
+    # Messages
+
+    def flush(self) -> bool:
+        if self._server.changes_outgoing:
+            if not self._pushing:
+                spawn(self._push_through_extensions)
+            return True
+        messages, self.outgoing = self.outgoing, []
+        return self._push([message.payload for message in messages])
+
+    def _push(self, payloads: Sequence[bytes]) -> bool:
+        if payloads and not self.closed and not self.stream.push(payloads):
+            self.live = False
+            return False
+        return True
+
+    def _push_through_extensions(self) -> None:
+        """Extensions may wait, so this has a greenlet; one per connection keeps the order."""
+        if self._pushing:
+            return
+        self._pushing = True
+        try:
+            while self.outgoing and not self.closed:
+                payload = self.outgoing[0].payload
+                payloads = self._server.deliver([payload], self.stream.request)
+                self.outgoing.pop(0)
+                self._push(payloads)
+        finally:
+            self._pushing = False
