@@ -4,6 +4,7 @@ engine    one method per verb
 keys      every key, its type and lifetime
 scripts   loads and runs ``lua/<verb>.lua``
 listener  the pub/sub greenlet
+control   what workers tell each other
 removal   leaving and expired clients
 client    connection pool, retries, translation of errors
 """

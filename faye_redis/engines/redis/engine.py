@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...bayeux.channels import expand
-from ...concurrency import Event, Task, monotonic, sleep, spawn
+from ...concurrency import Task, monotonic, sleep, spawn
 from ...errors import EngineError, EngineUnavailable, Superseded, UnknownClient
 from ..base import (
     Batch,
@@ -23,6 +23,7 @@ from ..base import (
     new_client_id,
 )
 from .client import check, create_client, create_subscriber_client, retried
+from .control import Control
 from .keys import Keys
 from .listener import Listener
 from .removal import Removal
@@ -34,18 +35,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("faye_redis.engine")
 
 _OPERATION_MS = 60_000
-_HANDOVER_SECONDS = 0.25
 _HEARTBEAT_SECONDS = 1.0
 _SERVER_SECONDS = 10
 _MOST_AT_ONCE = 1000  # ids in one script: about 1 ms of Redis
 _RECOVERY_LIMIT = 1000
-
-
-class Handover(Event):
-    """What the previous holder of a client answers."""
-
-    value = (0, 0)
-    """Position up to which it has delivered, and the version of the subscriptions then."""
 
 
 class RedisEngine:
@@ -61,25 +54,26 @@ class RedisEngine:
         self._keys = Keys(settings.namespace, settings.database)
         self._redis = create_client(settings)
         self._scripts = Scripts(self._redis)
+        self._control = Control(self._redis, self._keys, settings)
         self._removal = Removal(self._redis, self._scripts, self._keys, settings)
         self._timeout = round(settings.client_timeout * 1000)
         self._lifetime = round(max(settings.subscription_ttl, 2 * settings.client_timeout) * 1000)
         self._events: EngineEvents | None = None
         self._listener: Listener | None = None
         self._heart: Task | None = None
-        self._handovers: dict[tuple[str, int], Handover] = {}
         self._kept_clients = self._kept_channels = monotonic()
 
     def start(self, events: EngineEvents) -> None:
         self.server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._events = events
+        self._control.start(self.server_id, events)
         self._listener = Listener(
             create_subscriber_client(self._settings).connection_pool,
             self._keys,
             self.server_id,
             self._settings.operation_timeout,
             events.messages,
-            self._control,
+            self._control.received,
             self._recover,
         )
         try:
@@ -118,7 +112,7 @@ class RedisEngine:
     def touch(self, client_id: str, stream_connect: str | None = None) -> None:
         worker = self._touch(client_id)
         if stream_connect is not None:
-            self._tell(worker, "resume", client_id, stream_connect)
+            self._control.tell(worker, "resume", client_id, stream_connect)
 
     @retried
     def _touch(self, client_id: str) -> str:
@@ -146,7 +140,7 @@ class RedisEngine:
 
     def destroy_client(self, client_id: str) -> list[str]:
         for removed in self._removal.remove([client_id]):
-            self._tell(removed.holder, "destroyed", client_id)
+            self._control.tell(removed.holder, "destroyed", client_id)
             return removed.channels
         raise UnknownClient(client_id)
 
@@ -155,7 +149,7 @@ class RedisEngine:
         for batch in self._removal.expired():
             count += len(batch)
             for removed in batch:
-                self._tell(removed.holder, "destroyed", removed.client_id)
+                self._control.tell(removed.holder, "destroyed", removed.client_id)
                 if self._events:
                     self._events.expired(removed.client_id, removed.channels)
         if thorough:
@@ -185,7 +179,7 @@ class RedisEngine:
             raise UnknownClient(client_id)
         version, holder, *changed = reply
         if changed:
-            self._tell(holder.decode(), "changed", client_id, version)
+            self._control.tell(holder.decode(), "changed", client_id, version)
         return [name.decode() for name in changed]
 
     @retried
@@ -292,54 +286,9 @@ class RedisEngine:
         self._scripts.run("save", keys, epoch, position, int(closed))
 
     def release(self, client_id: str, session: Session) -> int:
-        key = (client_id, session.epoch)
-        answer = self._handovers[key] = Handover()
-        try:
-            self._tell(session.previous, "released", client_id, session.epoch, self.server_id)
-            if not session.previous_streams or not answer.wait(_HANDOVER_SECONDS):
-                return session.cursor
-            position, version = answer.value
-            return max(position, session.cursor) if version == session.version else session.cursor
-        finally:
-            del self._handovers[key]
+        return self._control.release(client_id, session)
 
-    # Workers among themselves
-
-    def _tell(self, server_id: str, *words: object) -> None:
-        """At most once: what depends on it is also fenced by the epoch or read from Redis."""
-        if server_id == self.server_id:
-            self._control([str(word) for word in words])
-        elif server_id:
-            self._publish_control(server_id, " ".join(map(str, words)))
-
-    @retried
-    def _publish_control(self, server_id: str, text: str) -> None:
-        self._redis.publish(self._keys.server_channel(server_id), text)
-
-    def _control(self, words: list[str]) -> None:
-        verb, client_id, *rest = words
-        if self._events is None:
-            return
-        if verb == "destroyed":
-            self._events.destroyed(client_id)
-        elif verb == "released":
-            self._hand_over(client_id, int(rest[0]), rest[1])
-        elif verb == "delivered":
-            self._take_over(client_id, *map(int, rest))
-        elif verb == "changed":
-            self._events.changed(client_id, int(rest[0]))
-        elif verb == "resume":
-            self._events.resume(client_id, rest[0])
-
-    def _hand_over(self, client_id: str, epoch: int, new_holder: str) -> None:
-        assert self._events
-        if delivered := self._events.released(client_id, epoch):
-            spawn(self._tell, new_holder, "delivered", client_id, epoch, *delivered)
-
-    def _take_over(self, client_id: str, epoch: int, position: int, version: int) -> None:
-        if answer := self._handovers.get((client_id, epoch)):
-            answer.value = (position, version)
-            answer.set()
+    # The life of the worker
 
     def _recover(self, channels: list[str], position: int) -> list[Message]:
         if self._events:
