@@ -75,7 +75,7 @@ class WSGIAdapter:
 
     def _is_ours(self, path: str) -> bool:
         """The mount itself, anything below it, and the mount with an extension (Faye)."""
-        mount = self.settings.mount
+        mount = self.settings.mount.rstrip("/")
         if not path.startswith(mount):
             return False
         rest = path[len(mount) :]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from .bayeux.channels import DISCONNECT, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, expand
-from .concurrency import RLock, spawn
-from .errors import PublishError, SubscriptionError
+from .bayeux.errors import error as bayeux_error
+from .concurrency import RLock, sleep, spawn
+from .errors import EngineError, PublishError, SubscriptionError
 
 if TYPE_CHECKING:
     from .bayeux.server import BayeuxServer, PendingReply
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("faye_redis.client")
 
 _MOST_WAITING = 10_000  # messages not yet given to callbacks; the rest waits in the engine
+_RETRY_SECONDS = 1.0
 
 Callback = Callable[[Any], object]
 
@@ -105,12 +108,14 @@ class Client:
                 self._meta(UNSUBSCRIBE, subscription=subscription.channel)
 
     def disconnect(self) -> None:
-        """Leave. A later ``subscribe`` begins anew. Idempotent."""
+        """Leave; a client that the engine cannot be told of expires. A later ``subscribe``
+        begins anew. Idempotent."""
         with self._lock:
             self._subscriptions.clear()
             if self._client_id:
                 self._connections.closed(self)
-                self._meta(DISCONNECT)
+                with suppress(SubscriptionError):
+                    self._meta(DISCONNECT)
                 self._client_id = None
 
     def _ensure_client(self) -> None:
@@ -118,8 +123,11 @@ class Client:
             reply = self._meta(
                 HANDSHAKE, version="1.0", supportedConnectionTypes=["in-process"]
             )
+            try:
+                self._connections.open(reply["clientId"], self)
+            except EngineError as problem:
+                raise SubscriptionError(bayeux_error(500)) from problem
             self._client_id = reply["clientId"]
-            self._connections.open(reply["clientId"], self)
 
     def _meta(self, channel: str, **fields: Any) -> dict[str, Any]:
         if self._client_id:
@@ -161,9 +169,19 @@ class Client:
         with self._lock:
             self._connections.closed(self)
             self._client_id = None
-            if self._subscriptions:
-                self._ensure_client()
-                self._meta(SUBSCRIBE, subscription=list(self._subscriptions))
+        while not self._subscribe_again():
+            sleep(_RETRY_SECONDS)
+
+    def _subscribe_again(self) -> bool:
+        with self._lock:
+            try:
+                if self._subscriptions:
+                    self._ensure_client()
+                    self._meta(SUBSCRIBE, subscription=list(self._subscriptions))
+            except SubscriptionError as problem:
+                log.warning("the in-process client is not back yet, trying on: %s", problem)
+                return False
+        return True
 
     def _read(self) -> None:
         full = False
@@ -179,5 +197,5 @@ class Client:
             for subscription in list(self._subscriptions.get(name, ())):
                 try:
                     subscription.callback(message["data"])
-                except Exception:
+                except BaseException:  # gevent's Timeout is no Exception
                     log.exception("callback of a subscription to %s failed", name)

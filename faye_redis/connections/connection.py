@@ -50,6 +50,15 @@ class Connection:
         """Everything up to this id has been sent."""
         return self.outgoing[0].id - 1 if self.outgoing else self.position
 
+    @property
+    def resumable(self) -> int:
+        """A client that goes on from this id, with its present subscriptions, misses nothing."""
+        if self.is_outdated:
+            return self.session.cursor  # where a subscription not known yet begins is not known
+        subscriptions = self.session.subscriptions
+        return min([self.delivered, *(start for name, start in subscriptions.items()
+                                      if self.covered.get(name) != start)])
+
     def begin(self, session: Session, former: Connection | None) -> None:
         """Start from what the engine's ``connect`` found, and from how far a stream of the client
         in this worker has come."""

@@ -38,6 +38,7 @@ log = logging.getLogger("faye_redis.connections")
 
 _FLUSH_AT = 200  # connections with something to send before they are flushed at once
 _TICK_SECONDS = 0.2
+_RETRY_SECONDS = 1.0
 _LEFT_SECONDS = 5.0  # how far a closed stream had come is remembered for a client that hops
 _FOLLOW_SECONDS = 60.0  # a channel is followed so long after the last interest in it
 
@@ -59,6 +60,7 @@ class Connections:
         self._clients: dict[str, Connection] = {}
         self._streams: dict[Stream, Subscriber] = {}
         self._left: dict[str, Subscriber] = {}
+        self._unsaved: set[Subscriber] = set()
         self._openings = Openings()
         self._followers = Followers(monotonic)
         self._catch_up = CatchUp(engine, self._followers)
@@ -169,8 +171,8 @@ class Connections:
         if not subscriber.closed:
             self._drop(subscriber)
             self._left[subscriber.client_id] = subscriber
-            self._forgotten.add(monotonic() + _LEFT_SECONDS, subscriber)
-            spawn(self._save, subscriber, subscriber.delivered, True)
+            self._unsaved.add(subscriber)
+            spawn(self._save_left, subscriber)
 
     def _attach(self, client_id: str, stream: Stream, connect_id: str) -> Subscriber:
         subscriber = Subscriber(client_id, stream, self._server)
@@ -229,7 +231,7 @@ class Connections:
         if session.previous:
             self._take_over(connection)
         if connection.position > session.cursor:
-            spawn(self._save, connection, connection.position, False)
+            spawn(self._save, connection, False)
 
     def _enter(self, connection: Connection) -> None:
         self._clients[connection.client_id] = connection
@@ -252,12 +254,21 @@ class Connections:
             log.warning("a worker is not told that it lost a client: %s", error)
             return session.cursor
 
-    def _save(self, connection: Connection, position: int, closed: bool) -> None:
+    def _save_left(self, subscriber: Subscriber) -> None:
+        until = monotonic() + self._settings.engine.client_timeout
+        while not self._save(subscriber, True) and monotonic() < until:
+            sleep(_RETRY_SECONDS)
+        self._unsaved.discard(subscriber)
+        self._forgotten.add(monotonic() + _LEFT_SECONDS, subscriber)
+
+    def _save(self, connection: Connection, closed: bool) -> bool:
         try:
             epoch = connection.session.epoch
-            self._engine.save(connection.client_id, epoch, position, closed)
+            self._engine.save(connection.client_id, epoch, connection.resumable, closed)
         except EngineError as error:
             log.warning("position of a client not saved: %s", error)
+            return False
+        return True
 
     def _drop(self, connection: Connection) -> None:
         """Take a connection out of the table; nothing is told to whoever waits for it."""
@@ -297,7 +308,7 @@ class Connections:
             self._retire(connection)
         if not connection.is_stream:
             return None
-        return connection.delivered, connection.session.version
+        return connection.resumable, connection.session.version
 
     def changed(self, client_id: str, version: int) -> None:
         self._openings.changed(client_id, version)
@@ -306,6 +317,12 @@ class Connections:
             connection.changed()
             if isinstance(connection, Subscriber):
                 self._bring_up_soon(connection)
+
+    def delivered(self, heard: int) -> int:
+        behind = [connection.resumable for connection in self._clients.values()
+                  if connection.is_stream and (connection.outgoing or not connection.live)]
+        behind += [subscriber.resumable for subscriber in self._unsaved]
+        return min([heard, *behind])
 
     def resume(self, client_id: str, connect_id: str) -> None:
         for stream, subscriber in self._streams.items():

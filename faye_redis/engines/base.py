@@ -136,6 +136,10 @@ class EngineEvents(Protocol):
     def changed(self, client_id: str, version: int) -> None:
         """The client's subscriptions were changed, to at least ``version``."""
 
+    def delivered(self, heard: int) -> int:
+        """How far every stream of this worker has delivered, given that all messages up to
+        ``heard`` have been told: where their clients go on if this worker dies."""
+
     def resume(self, client_id: str, connect_id: str) -> None:
         """The client goes on with the stream it has here, as it says in this connect."""
 
@@ -255,9 +259,9 @@ class Engine(Protocol):
         """Tell ``session.previous`` that it no longer holds the client.
 
         :returns: everything up to this position has been delivered. If the previous connection
-            is a stream its worker is asked; without an answer within a quarter of a second, or
-            if the subscriptions changed in between, it is ``session.cursor``: what was delivered
-            since then will be delivered again.
+            is a stream its worker is asked. Without an answer within a quarter of a second it is
+            what that worker wrote last, a second before it died at most; if the subscriptions
+            changed in between, ``session.cursor``. What was delivered later comes again.
         """
 
     def read(self, after: Mapping[str, int], limit: int) -> Batch:

@@ -30,6 +30,9 @@ class Recorder:
     def destroyed(self, client_id: str) -> None:
         self.calls.append(("destroyed", client_id))
 
+    def delivered(self, heard: int) -> int:
+        return heard
+
     def resume(self, client_id: str, connect_id: str) -> None:
         self.calls.append(("resume", client_id, connect_id))
 

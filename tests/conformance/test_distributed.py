@@ -112,6 +112,19 @@ def test_a_poll_right_after_a_stream_elsewhere_has_closed(two: list[Worker]) -> 
     assert two[1].poll(client_id, 2) == ["poll"]
 
 
+def test_a_client_of_a_worker_that_died_goes_on_about_where_it_was(two: list[Worker]) -> None:
+    client_id = two[0].client("/a")
+    stream = two[0].stream(client_id)
+    two[1].publish("/a", 1)
+    eventually(lambda: stream.payloads)
+    position = two[0].connections._clients[client_id].position
+    key = two[0].engine._keys.server(two[0].engine.server_id)
+    eventually(lambda: int(two[0].engine._redis.hget(key, "position") or 0) >= position)
+    two[0].engine.close()
+    two[1].publish("/a", 2)
+    assert two[1].poll(client_id, 2) == [2]
+
+
 def test_a_subscription_made_elsewhere_reaches_poll_and_stream(two: list[Worker]) -> None:
     polling, streaming = two[0].client(), two[0].client()
     poll = gevent.spawn(two[0].poll, polling, 1)

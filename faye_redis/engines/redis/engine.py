@@ -36,7 +36,6 @@ log = logging.getLogger("faye_redis.engine")
 
 _OPERATION_MS = 60_000
 _HEARTBEAT_SECONDS = 1.0
-_SERVER_SECONDS = 10
 _MOST_AT_ONCE = 1000  # ids in one script: about 1 ms of Redis
 _RECOVERY_LIMIT = 1000
 
@@ -59,6 +58,7 @@ class RedisEngine:
         self._timeout = round(settings.client_timeout * 1000)
         self._lifetime = round(max(settings.subscription_ttl, 2 * settings.client_timeout) * 1000)
         self._events: EngineEvents | None = None
+        self._server_lifetime = round(2 * settings.client_timeout) + 60
         self._listener: Listener | None = None
         self._heart: Task | None = None
         self._kept_clients = self._kept_channels = monotonic()
@@ -303,10 +303,9 @@ class RedisEngine:
 
     def _beat(self) -> None:
         """Each second: show that this worker lives, and keep what it uses from running out."""
-        about: dict[Any, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
         while True:
             try:
-                self._show_alive(about)
+                self._show_alive()
                 if self._listener and self._is_due(self._kept_channels):
                     self._kept_channels = monotonic()
                     self._keep(self._keys.channel_sides(self._listener.followed))
@@ -315,11 +314,14 @@ class RedisEngine:
             sleep(_HEARTBEAT_SECONDS)
 
     @retried
-    def _show_alive(self, about: dict[Any, Any]) -> None:
+    def _show_alive(self) -> None:
+        assert self._events and self._listener
+        about: dict[Any, Any] = {"host": socket.gethostname(), "pid": os.getpid(),
+                                 "position": self._events.delivered(self._listener.last_id)}
         key = self._keys.server(self.server_id)
         with self._redis.pipeline() as pipeline:
             pipeline.hset(key, mapping=about)
-            pipeline.expire(key, _SERVER_SECONDS)
+            pipeline.expire(key, self._server_lifetime)
             pipeline.execute()
 
     def _is_due(self, kept_at: float) -> bool:

@@ -16,7 +16,8 @@ key (after the namespace)  type        what                                     
                                        it has subscribers
 ``last_id``                string      the last message id issued                 for ever
 ``operations:<operation>`` string      the message id a publish was given         60 s
-``servers:<server_id>``    hash        host, pid, started_at of a worker          10 s, rewritten
+``servers:<server_id>``    hash        host, pid of a worker; position: all its   2 client_timeout
+                                       sockets have got everything up to it       + 60 s
 ``locks:cleanup``          string      who cleans up now (token)                  30 s, extended
 ========================== =========== ========================================== ==============
 

@@ -18,7 +18,7 @@ from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
 
 from ...concurrency import Event, RLock, Task, sleep, spawn
-from ...errors import EngineUnavailable
+from ...errors import EngineError, EngineUnavailable
 from ..base import Message
 from .keys import Keys
 
@@ -139,7 +139,7 @@ class Listener:
                         exc_info=not expected)
                 self._disconnect()
                 failures += 1
-                sleep(backoff.compute(failures))
+                sleep(backoff.compute(min(failures, 32)))  # 2**failures must remain a float
 
     def _connect(self) -> None:
         again = self._connection is not None
@@ -213,7 +213,7 @@ class Listener:
         try:
             self._await_confirmation(channels)
             missed = self._recover(channels, self.last_id)
-        except EngineUnavailable:
+        except EngineError:
             connection.disconnect()  # the reading greenlet starts over
             return
         if connection is not self._connection:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.exceptions import LockError
-
 from .client import retried
 from .keys import Keys
 from .scripts import Scripts
@@ -92,15 +90,18 @@ class Removal:
         try:
             while batch := self._oldest():
                 yield self.remove(batch, expired=True)
-                lock.reacquire()
-        except LockError:
-            return  # it took longer than the lock lives, and another worker goes on with it
+                if not self._extend(lock):
+                    return  # it took longer than the lock lives, and another worker goes on
         finally:
             self._release(lock)
 
     @retried
     def _acquire(self, lock: Any) -> bool:
         return bool(lock.acquire())
+
+    @retried
+    def _extend(self, lock: Any) -> bool:
+        return bool(lock.owned() and lock.reacquire())
 
     @retried
     def _release(self, lock: Any) -> None:
