@@ -16,6 +16,7 @@ from . import concurrency
 concurrency.patch()  # before gunicorn (with --preload) imports the application
 
 from .adapter import adapters  # noqa: E402
+from .errors import ConfigurationError  # noqa: E402
 
 worker_class = "gevent"
 keepalive = 75
@@ -31,6 +32,9 @@ _LOOK_SECONDS = 0.1
 
 def post_worker_init(worker: Any) -> None:
     """Start with the worker, so that a wrong option stops it from booting."""
+    if worker.cfg.worker_class_str != "gevent":
+        raise ConfigurationError("worker_class", "must be 'gevent' (gunicorn -k gevent), not "
+                                 f"{worker.cfg.worker_class_str!r}")
     for adapter in list(adapters):
         if worker.cfg.workers > 1:
             adapter.require_shared_engine()

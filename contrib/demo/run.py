@@ -52,7 +52,12 @@ def parse_arguments() -> argparse.Namespace:
                         help=f"default: {FIRST_PORT}, or the next free one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--workers", type=int, default=2, help="processes of gunicorn")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.workers < 1:
+        parser.error("--workers must be 1 or more")
+    if not 0 < (options.port or FIRST_PORT) < 65536:
+        parser.error("port must be from 1 to 65535")
+    return options
 
 
 def leave(number: int, frame: FrameType | None) -> None:

@@ -163,7 +163,7 @@ def _fields(data: bytes) -> dict[str, str]:
 
 def _message(fields: dict[str, str]) -> str:
     if "message" not in fields:
-        raise BadRequest("request with no message")
+        raise BadRequest("request with no message (JSON needs Content-Type: application/json)")
     return fields["message"]
 
 

@@ -133,13 +133,17 @@ class Listener:
                 failures = 0
                 self._read()
             except Exception as error:  # whatever it is: a worker without ears is worse
-                expected = isinstance(error, RedisError | OSError)
-                log.log(logging.WARNING if expected else logging.ERROR,
-                        "pub/sub connection lost, reconnecting: %s", type(error).__name__,
-                        exc_info=not expected)
                 self._disconnect()
                 failures += 1
+                self._report(error, failures)
                 sleep(backoff.compute(min(failures, 32)))  # 2**failures must remain a float
+
+    def _report(self, error: Exception, failures: int) -> None:
+        """An outage is one line, and one when it is over; anything unforeseen is told in full."""
+        if not isinstance(error, RedisError | OSError):
+            log.error("pub/sub listener failed, starting over", exc_info=error)
+        elif failures == 1:
+            log.warning("pub/sub connection lost, reconnecting: %s", type(error).__name__)
 
     def _connect(self) -> None:
         again = self._connection is not None
@@ -155,6 +159,7 @@ class Listener:
             self._connection.send_command("SUBSCRIBE", self._control, *names)
             self.connected.set()
         if again:
+            log.info("pub/sub connection is back")
             spawn(self._catch_up, self._connection, list(self._followed))
 
     def _disconnect(self) -> None:
