@@ -32,6 +32,8 @@ class CatchUp:
                     after = {name: max(start, after.get(name, 0)) for name, start in fresh.items()}
                 self._engine.follow(connection.session.subscriptions)
                 batch = self._engine.read(after, _READ_LIMIT)
+                if connection.closed:
+                    return  # what it had when it was closed is what the next one goes on from
                 if connection.is_outdated:
                     continue
                 if self._merge(connection, batch):
@@ -42,6 +44,8 @@ class CatchUp:
 
     def _reload(self, connection: Connection) -> dict[str, int]:
         session = self._engine.session(connection.client_id, connection.session.epoch)
+        if connection.closed:
+            return {}
         after = connection.read_from(session)
         self._followers.remove(connection, connection.session.subscriptions)
         self._followers.add(connection, session.subscriptions)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from operator import attrgetter
 
+from ..bayeux.channels import expand
 from ..engines.base import Batch, Message, Session
 
 _message_id = attrgetter("id")
@@ -65,8 +66,9 @@ class Connection:
         self.session = session
         self.position = session.cursor
         self.covered = session.subscriptions
-        if former and former.is_stream and session.repeat_to is None:
-            self.position = max(session.cursor, former.delivered)
+        further = former is not None and former.is_stream and former.delivered > session.cursor
+        if former and further and session.repeat_to is None:
+            self.position = former.delivered
             self.covered = former.covered
 
     def hear(self, message: Message) -> bool:
@@ -95,7 +97,7 @@ class Connection:
         from its beginning, even if other channels are further on."""
         covered = self.covered
         return {
-            name: max(start, self.position) if covered.get(name) == start else start
+            name: max(start, self.position if covered.get(name) == start else session.cursor)
             for name, start in session.subscriptions.items()
         }
 
@@ -106,7 +108,7 @@ class Connection:
         :returns: whether that is enough: a poll answers with a part and leaves the rest.
         """
         goal = self.position if self.session.repeat_to is None else self.session.repeat_to
-        self.outgoing += batch.messages
+        self.outgoing += [message for message in batch.messages if not self._has_had(message)]
         self.live = batch.complete and self.held is not None
         if self.live:
             self.outgoing += [m for m in self.held or () if m.id > batch.position]
@@ -117,6 +119,11 @@ class Connection:
             self.covered = self.session.subscriptions
         self.position = max(self.position, batch.position, last)
         return self.live or (bool(self.outgoing) and batch.position >= goal)
+
+    def _has_had(self, message: Message) -> bool:
+        """Did it come by another subscription, before the one it was read for was known here?"""
+        return message.id <= self.position and any(
+            self.covered.get(name, message.id) < message.id for name in expand(message.channel))
 
     # What the two kinds do in their own way
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from ..concurrency import Event, watch_read
+from ..concurrency import Event, Watcher, watch_read
 from ..engines.base import Message
 from .connection import Connection
 
@@ -12,11 +12,12 @@ from .connection import Connection
 class Poll(Connection):
     """A held ``/meta/connect``: its greenlet waits here, and takes what has come when woken."""
 
-    __slots__ = ("_woken", "abandoned")
+    __slots__ = ("_watcher", "_woken", "abandoned")
 
     def __init__(self, client_id: str) -> None:
         super().__init__(client_id)
         self._woken = Event()
+        self._watcher: Watcher | None = None
         self.abandoned = False
         """The peer has closed its socket; nobody would read an answer."""
 
@@ -50,12 +51,16 @@ class Poll(Connection):
     def wait(self, seconds: float, sock: socket.socket | None) -> None:
         """Wait until woken, ``seconds`` have passed, or the peer has closed its socket."""
         self._woken.clear()
-        watcher = watch_read(sock, lambda: self._check_end(sock)) if sock else None
+        self._watcher = watch_read(sock, lambda: self._check_end(sock)) if sock else None
         try:
             self._woken.wait(max(seconds, 0))
         finally:
-            if watcher:
-                watcher.stop()
+            self._stop_watching()
+
+    def _stop_watching(self) -> None:
+        if self._watcher:
+            self._watcher.stop()
+            self._watcher = None
 
     def _check_end(self, sock: socket.socket) -> None:
         """Readable means the end of the stream, or the next request, sent ahead of its time."""
@@ -67,6 +72,8 @@ class Poll(Connection):
             self.abandoned = True
         if self.abandoned:
             self._woken.set()
+        else:
+            self._stop_watching()  # it would call again and again for the same bytes
 
 
 def _fitting(messages: list[Message], size: int) -> list[Message]:

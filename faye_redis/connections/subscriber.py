@@ -84,6 +84,8 @@ class Subscriber(Connection):
     # Messages
 
     def flush(self) -> bool:
+        if self.closed:
+            return True  # what has not been sent stays in ``outgoing``, to be known as unsent
         if self._server.changes_outgoing:
             if not self._pushing:
                 spawn(self._push_through_extensions)
@@ -104,9 +106,9 @@ class Subscriber(Connection):
         self._pushing = True
         try:
             while self.outgoing and not self.closed:
-                payload = self.outgoing[0].payload
-                payloads = self._server.deliver([payload], self.stream.request)
-                self.outgoing.pop(0)
+                message = self.outgoing[0]
+                payloads = self._server.deliver([message.payload], self.stream.request)
+                self.outgoing.remove(message)  # not the first any more if others were merged in
                 self._push(payloads)
         finally:
             self._pushing = False

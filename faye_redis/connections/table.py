@@ -174,10 +174,17 @@ class Connections:
             self._unsaved.add(subscriber)
             spawn(self._save_left, subscriber)
 
-    def _attach(self, client_id: str, stream: Stream, connect_id: str) -> Subscriber:
+    def _attach(
+        self, client_id: str, stream: Stream, connect_id: str, resumed: bool = False
+    ) -> Subscriber:
         subscriber = Subscriber(client_id, stream, self._server)
         self._open(subscriber, connect_id)
         former = self._streams.get(stream)
+        if subscriber.closed and former and not former.closed:
+            return former  # overtaken by a later connect of the same stream
+        if resumed and not former:
+            self._drop(subscriber)  # the stream has closed meanwhile
+            return subscriber
         self._streams[stream] = subscriber
         if former:
             self._retire(former)
@@ -264,7 +271,8 @@ class Connections:
     def _save(self, connection: Connection, closed: bool) -> bool:
         try:
             epoch = connection.session.epoch
-            self._engine.save(connection.client_id, epoch, connection.resumable, closed)
+            version = connection.session.version
+            self._engine.save(connection.client_id, epoch, version, connection.resumable, closed)
         except EngineError as error:
             log.warning("position of a client not saved: %s", error)
             return False
@@ -330,8 +338,10 @@ class Connections:
                 spawn(self._resume, client_id, stream, connect_id)
 
     def _resume(self, client_id: str, stream: Stream, connect_id: str) -> None:
+        before = self._streams.get(stream)
         try:
-            self._attach(client_id, stream, connect_id)
+            if before and before.closed:
+                self._attach(client_id, stream, connect_id, resumed=True)
         except EngineError as error:
             log.warning("a stream does not get its client back: %s", error)
 
@@ -348,14 +358,22 @@ class Connections:
         spawn(self._check_sessions)
 
     def _check_sessions(self) -> None:
+        self._next_ping = 0.0
         for connection in list(self._clients.values()):
-            try:
-                session = self._engine.session(connection.client_id, connection.session.epoch)
-                self.changed(connection.client_id, session.version)
-            except UnknownClient:
-                self.destroyed(connection.client_id)
-            except Superseded:
-                self.released(connection.client_id, connection.session.epoch + 1)
+            while not self._check_session(connection):
+                sleep(_RETRY_SECONDS)
+
+    def _check_session(self, connection: Connection) -> bool:
+        client_id, epoch = connection.client_id, connection.session.epoch
+        try:
+            self.changed(client_id, self._engine.session(client_id, epoch).version)
+        except UnknownClient:
+            self.destroyed(client_id)
+        except Superseded:
+            self.released(client_id, epoch + 1)
+        except EngineError:
+            return False
+        return True
 
     def _tell(self, event: str, client_id: str) -> None:
         """Listeners are user code: not in the greenlet that is at work here."""
@@ -371,6 +389,8 @@ class Connections:
                 self._tick(monotonic())
             except EngineError as error:
                 log.warning("clients not kept alive: %s", error)
+            except Exception:
+                log.exception("clients not kept alive")
 
     def _tick(self, now: float) -> None:
         for subscriber, pending in self._held_replies.take(now):
@@ -382,5 +402,5 @@ class Connections:
         if idle := self._followers.take_idle(_FOLLOW_SECONDS):
             self._engine.unfollow(idle)
         if now >= self._next_ping:
-            self._next_ping = now + self._settings.engine.client_timeout / 3
             self._engine.ping(list(self._clients))
+            self._next_ping = now + self._settings.engine.client_timeout / 3

@@ -247,12 +247,15 @@ class Engine(Protocol):
         ``session``; otherwise nothing is written and the reply must not carry messages.
         """
 
-    def save(self, client_id: str, epoch: int, position: int, closed: bool) -> None:
+    def save(
+        self, client_id: str, epoch: int, version: int, position: int, closed: bool
+    ) -> None:
         """Record that a client received everything up to ``position`` by a socket.
 
         :param closed: the socket is gone.
 
-        Ignored unless ``epoch`` is the newest; a cursor never moves back.
+        Ignored unless ``epoch`` is the newest. The position only counts for the ``version`` of
+        the subscriptions it was reached with, and a cursor never moves back.
         """
 
     def release(self, client_id: str, session: Session) -> int:
@@ -288,7 +291,8 @@ class Engine(Protocol):
         """Remove every client not seen for ``client_timeout``.
 
         Safe to run anywhere, any time, in parallel; a client seen meanwhile is never touched.
-        Each removed client is reported to ``EngineEvents.expired`` once in the cluster.
+        Each removed client is reported to ``EngineEvents.expired`` once in the cluster. Removes
+        nobody for ``client_timeout`` after the store was out of reach for this worker.
 
         :param thorough: also look for what half-finished verbs or lost keys left behind; costs
             time in proportion to all subscriptions, not only the expired ones.

@@ -254,11 +254,14 @@ class MemoryEngine:
         client.sent = position
         return Verdict.RECORDED
 
-    def save(self, client_id: str, epoch: int, position: int, closed: bool) -> None:
+    def save(
+        self, client_id: str, epoch: int, version: int, position: int, closed: bool
+    ) -> None:
         client = self._clients.get(client_id)
         if client is not None and client.epoch == epoch:
             client.stream_epoch = None if closed else client.stream_epoch
-            client.cursor = max(client.cursor, position)
+            if client.version == version:
+                client.cursor = max(client.cursor, position)
 
     def release(self, client_id: str, session: Session) -> int:
         """Nothing to tell: this process holds every connection itself."""

@@ -78,8 +78,7 @@ class Control:
                 return session.cursor
             if not answer.wait(_HANDOVER_SECONDS):
                 return max(session.cursor, self._last_position(session.previous))
-            position, version = answer.value
-            return max(position, session.cursor) if version == session.version else session.cursor
+            return max(session.cursor, _valid_position(session, *answer.value))
         finally:
             del self._handovers[key]
 
@@ -115,3 +114,11 @@ class Control:
         if answer := self._handovers.get((client_id, epoch)):
             answer.value = (position, version)
             answer.set()
+
+
+def _valid_position(session: Session, position: int, version: int) -> int:
+    """``position`` was reached with older subscriptions: newer ones are read from their start."""
+    if version == session.version:
+        return position
+    newer = [start for start in session.subscriptions.values() if start > session.cursor]
+    return min([position, *newer])

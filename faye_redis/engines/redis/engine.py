@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ...bayeux.channels import expand
@@ -36,6 +37,7 @@ log = logging.getLogger("faye_redis.engine")
 
 _OPERATION_MS = 60_000
 _HEARTBEAT_SECONDS = 1.0
+_GAP_SECONDS = 5.0  # without a heartbeat: Redis was out of reach
 _MOST_AT_ONCE = 1000  # ids in one script: about 1 ms of Redis
 _RECOVERY_LIMIT = 1000
 
@@ -61,6 +63,7 @@ class RedisEngine:
         self._server_lifetime = round(2 * settings.client_timeout) + 60
         self._listener: Listener | None = None
         self._heart: Task | None = None
+        self._last_beat, self._outage_end = monotonic(), -inf
         self._kept_clients = self._kept_channels = monotonic()
 
     def start(self, events: EngineEvents) -> None:
@@ -83,6 +86,7 @@ class RedisEngine:
         except EngineUnavailable as error:
             log.error("Redis is not available yet, trying on: %s", error)
         self._listener.start()
+        self._last_beat = monotonic()
         self._heart = spawn(self._beat)
 
     @retried
@@ -146,6 +150,8 @@ class RedisEngine:
 
     def cleanup_expired(self, thorough: bool = True) -> int:
         count = 0
+        if self._is_recovering:
+            return count
         for batch in self._removal.expired():
             count += len(batch)
             for removed in batch:
@@ -178,8 +184,8 @@ class RedisEngine:
         if not status:
             raise UnknownClient(client_id)
         version, holder, *changed = reply
-        if changed:
-            self._control.tell(holder.decode(), "changed", client_id, version)
+        # Also if nothing changed: the first answer of a repeated call may have been lost.
+        self._control.tell(holder.decode(), "changed", client_id, version)
         return [name.decode() for name in changed]
 
     @retried
@@ -281,9 +287,11 @@ class RedisEngine:
         return Verdict(self._scripts.run("answer", keys, *args).decode())
 
     @retried
-    def save(self, client_id: str, epoch: int, position: int, closed: bool) -> None:
+    def save(
+        self, client_id: str, epoch: int, version: int, position: int, closed: bool
+    ) -> None:
         keys = [self._keys.client(client_id)]
-        self._scripts.run("save", keys, epoch, position, int(closed))
+        self._scripts.run("save", keys, epoch, version, position, int(closed))
 
     def release(self, client_id: str, session: Session) -> int:
         return self._control.release(client_id, session)
@@ -306,12 +314,24 @@ class RedisEngine:
         while True:
             try:
                 self._show_alive()
+                self._note_beat()
                 if self._listener and self._is_due(self._kept_channels):
                     self._kept_channels = monotonic()
                     self._keep(self._keys.channel_sides(self._listener.followed))
             except EngineError as error:
                 log.debug("heartbeat failed: %s", error)
             sleep(_HEARTBEAT_SECONDS)
+
+    def _note_beat(self) -> None:
+        now = monotonic()
+        if now - self._last_beat > _GAP_SECONDS:
+            self._outage_end = now
+        self._last_beat = now
+
+    @property
+    def _is_recovering(self) -> bool:
+        """Clients could not be marked as seen for a while: give them time to be seen again."""
+        return monotonic() - self._outage_end < self._settings.client_timeout
 
     @retried
     def _show_alive(self) -> None:

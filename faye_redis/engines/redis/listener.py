@@ -87,12 +87,13 @@ class Listener:
 
         :raises EngineUnavailable: it did not within ``follow_timeout``.
         """
-        wanted = {name: self._followed.get(name) for name in channels}
-        new = {name: Event() for name, confirmed in wanted.items() if confirmed is None}
-        if new:
-            self._followed.update(new)
-            self._send("SUBSCRIBE", list(new))
-        self._await_confirmation(wanted)
+        names = list(channels)
+        if not all(name in self._followed for name in names):
+            with self._writing:
+                new = {name: Event() for name in names if name not in self._followed}
+                self._followed.update(new)
+                self._send("SUBSCRIBE", list(new))
+        self._await_confirmation(names)
 
     def _await_confirmation(self, channels: Iterable[str]) -> None:
         for name in channels:
@@ -102,9 +103,8 @@ class Listener:
 
     def unfollow(self, channels: Iterable[str]) -> None:
         """Hear no more of these channels."""
-        known = [name for name in channels if self._followed.pop(name, None)]
-        if known:
-            self._send("UNSUBSCRIBE", known)
+        with self._writing:  # a follow of the same channel must come wholly before or after
+            self._send("UNSUBSCRIBE", [name for name in channels if self._followed.pop(name, None)])
 
     @property
     def followed(self) -> list[str]:
@@ -113,7 +113,7 @@ class Listener:
     def _send(self, command: str, channels: list[str]) -> None:
         """A failure is left to the reading greenlet: it reconnects and follows everything."""
         with self._writing:
-            if not self.connected.is_set():
+            if not channels or not self.connected.is_set():
                 return
             if command == "SUBSCRIBE":
                 self._unconfirmed.update(channels)
@@ -177,7 +177,8 @@ class Listener:
             except redis.TimeoutError:
                 if asked:
                     raise
-                self._connection.send_command("PING")
+                with self._writing:
+                    self._connection.send_command("PING")
                 asked = True
                 continue
             asked = False
