@@ -40,16 +40,24 @@ class Subscriber(Connection):
 
     is_stream = True
 
-    __slots__ = ("_pending", "_pushing", "_server", "catching_up", "stream")
+    __slots__ = ("_gone", "_pending", "_pushing", "_server", "catching_up", "full", "stream")
 
     def __init__(self, client_id: str, stream: Stream, server: BayeuxServer) -> None:
         super().__init__(client_id)
         self.stream = stream
         self.catching_up = False
         """A greenlet reads its logs now; there is one at most."""
+        self.full = False
+        """The stream takes no more until it has drained."""
         self._server = server
+        self._gone = False
         self._pending: PendingReply | None = None
         self._pushing = False
+
+    @property
+    def is_behind(self) -> bool:
+        """Has it something to catch up with, and room for it?"""
+        return not (self.closed or self.full) and (self.is_outdated or not self.live)
 
     # The connect that is held
 
@@ -67,8 +75,10 @@ class Subscriber(Connection):
         if pending:
             self.stream.reply(pending.finish())
 
-    def forget_reply(self) -> None:
-        """The stream is gone: nobody would get it."""
+    def forget_stream(self) -> None:
+        """The stream has closed: nobody would get a reply, and it may come to serve another
+        client."""
+        self._gone = True
         self._pending = None
 
     def retire(self) -> None:
@@ -79,7 +89,8 @@ class Subscriber(Connection):
 
     def _say_goodbye(self) -> None:
         self.complete()
-        self.stream.close(1000, "")
+        if not self._gone:
+            self.stream.close(1000, "")
 
     # Messages
 
@@ -95,7 +106,7 @@ class Subscriber(Connection):
 
     def _push(self, payloads: Sequence[bytes]) -> bool:
         if payloads and not self.closed and not self.stream.push(payloads):
-            self.live = False
+            self.live, self.full = False, True
             return False
         return True
 

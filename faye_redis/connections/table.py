@@ -159,7 +159,8 @@ class Connections:
     def drained(self, stream: Stream) -> None:
         """The stream can take messages again; what it missed is read from the logs."""
         subscriber = self._streams.get(stream)
-        if subscriber and not subscriber.live:
+        if subscriber:
+            subscriber.full = False
             self._bring_up_soon(subscriber)
 
     def closed(self, stream: Stream) -> None:
@@ -167,7 +168,7 @@ class Connections:
         subscriber = self._streams.pop(stream, None)
         if not subscriber:
             return
-        subscriber.forget_reply()
+        subscriber.forget_stream()
         if not subscriber.closed:
             self._drop(subscriber)
             self._left[subscriber.client_id] = subscriber
@@ -203,10 +204,9 @@ class Connections:
             return
         subscriber.catching_up = True
         try:
-            while not subscriber.closed and (subscriber.is_outdated or not subscriber.live):
+            while subscriber.is_behind:
                 self._catch_up.run(subscriber)
-                if not subscriber.flush():
-                    return
+                subscriber.flush()
         except UnknownClient:
             self.destroyed(subscriber.client_id)
         except Superseded:

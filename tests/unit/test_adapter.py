@@ -80,7 +80,7 @@ def handshake(adapter: WSGIAdapter) -> str:
 
 def greenlets() -> set[int]:
     return {id(item) for item in gc.get_objects()
-            if isinstance(item, gevent.Greenlet) and not item.dead}
+            if issubclass(type(item), gevent.Greenlet) and not item.dead}
 
 
 class App:

@@ -1,6 +1,7 @@
 """An application behind the server, and a server that writes its events into a Redis list.
 
-``GET /pid`` names the worker; ``GET /stream?<path>`` sends one line at once and another when that
+``GET /pid`` names the worker; ``GET /patched`` tells whether gevent had patched the process when
+this module was imported; ``GET /stream?<path>`` sends one line at once and another when that
 file exists. With ``EVENTS_URL`` and ``EVENTS_KEY`` each event is appended to that list, as
 ``name client_id [channel]``.
 """
@@ -14,9 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gevent.monkey import is_module_patched
 from redis import Redis
 
 from faye_redis import WSGIAdapter
+
+PATCHED = is_module_patched("socket")
 
 
 def inner(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -24,6 +28,8 @@ def inner(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterab
     path = environ["PATH_INFO"]
     if path == "/pid":
         return [str(os.getpid()).encode()]
+    if path == "/patched":
+        return [str(PATCHED).encode()]
     if path == "/stream":
         return lines(Path(environ["QUERY_STRING"]))
     return [f"{environ['REQUEST_METHOD']} {path}".encode(), environ["wsgi.input"].read()]
