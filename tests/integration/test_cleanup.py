@@ -29,20 +29,6 @@ NAMESPACE = "cleaned"
 CLIENTS = 10_000
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as running:
-        yield running
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    """Empty at the start of each test."""
-    with Redis.from_url(server.url, decode_responses=True) as client:
-        client.flushall()
-        yield client
-
-
 @pytest.fixture
 def settings(server: RedisServer) -> EngineSettings:
     return Settings.load({"engine": {"url": server.url, "namespace": NAMESPACE}}, {}).engine

@@ -30,19 +30,6 @@ APP = "inner:application"
 EVENTS = "events"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as running:
-        yield running
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    with Redis.from_url(server.url, decode_responses=True) as client:
-        client.flushall()
-        yield client
-
-
 @pytest.fixture
 def env(redis: Redis, server: RedisServer) -> dict[str, str]:
     """One namespace for every node of a test, in a Redis that was emptied for it."""
