@@ -315,6 +315,8 @@ class RedisEngine:
             try:
                 self._show_alive()
                 self._note_beat()
+                if self._listener:
+                    self._listener.hope()
                 if self._listener and self._is_due(self._kept_channels):
                     self._kept_channels = monotonic()
                     self._keep(self._keys.channel_sides(self._listener.followed))

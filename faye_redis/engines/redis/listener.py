@@ -66,6 +66,7 @@ class Listener:
         self._task: Task | None = None
         self._closed = False
         self.connected = Event()
+        self._hope = Event()
         self.last_id = 0
         """The highest message id heard of, or the one to begin after."""
 
@@ -79,6 +80,10 @@ class Listener:
         if self._task:
             self._task.kill()
         self._disconnect()
+
+    def hope(self) -> None:
+        """Redis answers others: if it is lost here, connect now and not when the pause is over."""
+        self._hope.set()
 
     # Following
 
@@ -136,7 +141,8 @@ class Listener:
                 self._disconnect()
                 failures += 1
                 self._report(error, failures)
-                sleep(backoff.compute(min(failures, 32)))  # 2**failures must remain a float
+                self._hope.clear()
+                self._hope.wait(backoff.compute(min(failures, 32)))  # 2**32 still is a float
 
     def _report(self, error: Exception, failures: int) -> None:
         """An outage is one line, and one when it is over; anything unforeseen is told in full."""
