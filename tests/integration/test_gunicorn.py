@@ -138,6 +138,12 @@ def test_the_memory_engine_refuses_a_second_worker() -> None:
     ) in log.splitlines()
 
 
+def test_another_class_of_worker_is_refused() -> None:
+    log = log_of_a_failed_boot(workers=1, env=MEMORY, args=["-k", "gthread"])
+    assert ("faye_redis.errors.ConfigurationError: worker_class: must be 'gevent' "
+            "(gunicorn -k gevent), not 'gthread'") in log
+
+
 def test_the_memory_engine_serves_one_worker() -> None:
     with Node(APP, workers=1, env=MEMORY) as node:
         client = RawClient([f"{node.url}/faye"])
