@@ -12,7 +12,7 @@ import orjson
 
 from .bayeux.channels import DISCONNECT, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, expand
 from .bayeux.errors import error as bayeux_error
-from .concurrency import RLock, sleep, spawn
+from .concurrency import RLock, Timeout, sleep, spawn
 from .errors import EngineError, PublishError, SubscriptionError
 
 if TYPE_CHECKING:
@@ -197,5 +197,5 @@ class Client:
             for subscription in list(self._subscriptions.get(name, ())):
                 try:
                     subscription.callback(message["data"])
-                except BaseException:  # gevent's Timeout is no Exception
+                except (Exception, Timeout):
                     log.exception("callback of a subscription to %s failed", name)

@@ -20,12 +20,14 @@ from gevent.lock import RLock
 
 from .errors import NotPatchedError
 
-__all__ = ["Event", "RLock", "Task", "Watcher", "deadline", "monotonic", "patch",
+__all__ = ["Event", "RLock", "Task", "Timeout", "Watcher", "deadline", "monotonic", "patch",
            "require_patched", "run_soon", "sleep", "spawn", "watch_read", "watch_write"]
 
 log = logging.getLogger("faye_redis")
 
 Task: TypeAlias = "gevent.Greenlet[..., None]"
+Timeout = gevent.Timeout
+"""What user code may raise in its greenlet although it is no ``Exception``."""
 monotonic = time.monotonic
 sleep = gevent.sleep
 

@@ -27,6 +27,7 @@ from .deadlines import Deadlines
 from .followers import Followers
 from .opening import Openings
 from .poll import Poll
+from .positions import Positions
 from .subscriber import Stream, Subscriber
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ log = logging.getLogger("faye_redis.connections")
 _FLUSH_AT = 200  # connections with something to send before they are flushed at once
 _TICK_SECONDS = 0.2
 _RETRY_SECONDS = 1.0
-_LEFT_SECONDS = 5.0  # how far a closed stream had come is remembered for a client that hops
 _FOLLOW_SECONDS = 60.0  # a channel is followed so long after the last interest in it
 
 
@@ -59,14 +59,12 @@ class Connections:
         self._monitor = monitor
         self._clients: dict[str, Connection] = {}
         self._streams: dict[Stream, Subscriber] = {}
-        self._left: dict[str, Subscriber] = {}
-        self._unsaved: set[Subscriber] = set()
+        self._positions = Positions(engine, settings.engine.client_timeout)
         self._openings = Openings()
         self._followers = Followers(monotonic)
         self._catch_up = CatchUp(engine, self._followers)
         self._touched: list[Connection] = []
         self._held_replies: Deadlines[tuple[Subscriber, PendingReply]] = Deadlines()
-        self._forgotten: Deadlines[Subscriber] = Deadlines()
         self._keeper: Task | None = None
         self._next_ping = 0.0
         self._draining = False
@@ -171,9 +169,7 @@ class Connections:
         subscriber.forget_stream()
         if not subscriber.closed:
             self._drop(subscriber)
-            self._left[subscriber.client_id] = subscriber
-            self._unsaved.add(subscriber)
-            spawn(self._save_left, subscriber)
+            self._positions.close(subscriber)
 
     def _attach(
         self, client_id: str, stream: Stream, connect_id: str, resumed: bool = False
@@ -227,7 +223,7 @@ class Connections:
         if opening.destroyed:
             raise UnknownClient(client_id)
         current = self._clients.get(client_id)
-        connection.begin(session, current or self._left.get(client_id))
+        connection.begin(session, current or self._positions.left(client_id))
         connection.newest_version = max(opening.version, session.version)
         if max(opening.released, current.session.epoch if current else 0) > session.epoch:
             connection.closed = True
@@ -238,7 +234,7 @@ class Connections:
         if session.previous:
             self._take_over(connection)
         if connection.position > session.cursor:
-            spawn(self._save, connection, False)
+            self._positions.save_soon(connection)
 
     def _enter(self, connection: Connection) -> None:
         self._clients[connection.client_id] = connection
@@ -260,23 +256,6 @@ class Connections:
         except EngineError as error:
             log.warning("a worker is not told that it lost a client: %s", error)
             return session.cursor
-
-    def _save_left(self, subscriber: Subscriber) -> None:
-        until = monotonic() + self._settings.engine.client_timeout
-        while not self._save(subscriber, True) and monotonic() < until:
-            sleep(_RETRY_SECONDS)
-        self._unsaved.discard(subscriber)
-        self._forgotten.add(monotonic() + _LEFT_SECONDS, subscriber)
-
-    def _save(self, connection: Connection, closed: bool) -> bool:
-        try:
-            epoch = connection.session.epoch
-            version = connection.session.version
-            self._engine.save(connection.client_id, epoch, version, connection.resumable, closed)
-        except EngineError as error:
-            log.warning("position of a client not saved: %s", error)
-            return False
-        return True
 
     def _drop(self, connection: Connection) -> None:
         """Take a connection out of the table; nothing is told to whoever waits for it."""
@@ -309,7 +288,7 @@ class Connections:
 
     def released(self, client_id: str, epoch: int) -> tuple[int, int] | None:
         self._openings.released(client_id, epoch)
-        connection = self._clients.get(client_id, self._left.get(client_id))
+        connection = self._clients.get(client_id) or self._positions.left(client_id)
         if not connection or connection.session.epoch >= epoch:
             return None
         if not connection.closed:
@@ -329,8 +308,7 @@ class Connections:
     def delivered(self, heard: int) -> int:
         behind = [connection.resumable for connection in self._clients.values()
                   if connection.is_stream and (connection.outgoing or not connection.live)]
-        behind += [subscriber.resumable for subscriber in self._unsaved]
-        return min([heard, *behind])
+        return min([heard, *behind, *self._positions.unsaved()])
 
     def resume(self, client_id: str, connect_id: str) -> None:
         for stream, subscriber in self._streams.items():
@@ -396,9 +374,7 @@ class Connections:
         for subscriber, pending in self._held_replies.take(now):
             if subscriber.owes(pending):
                 spawn(subscriber.complete)
-        for left in self._forgotten.take(now):
-            if self._left.get(left.client_id) is left:
-                del self._left[left.client_id]
+        self._positions.forget(now)
         if idle := self._followers.take_idle(_FOLLOW_SECONDS):
             self._engine.unfollow(idle)
         if now >= self._next_ping:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
+from time import monotonic
+from typing import Any
 
 import gevent
 import pytest
@@ -196,6 +198,39 @@ def test_messages_published_while_the_listener_was_cut_off_are_caught_up(
 
 def _at(settings: EngineSettings, server: RedisServer) -> EngineSettings:
     return replace(settings, host="127.0.0.1", port=server.port, url=None)
+
+
+def test_a_stream_hears_of_a_subscription_whose_first_reply_was_lost(two: list[Worker]) -> None:
+    client_id = two[0].client()
+    stream = two[0].stream(client_id)
+    eventually(lambda: is_held(two[0], client_id))
+    scripts = two[1].engine._scripts
+    run = scripts.run
+
+    def lose_one_reply(verb: str, *args: Any, **options: Any) -> Any:
+        run(verb, *args, **options)
+        del scripts.run
+        raise redis.ConnectionError("the reply is lost")
+
+    scripts.run = lose_one_reply
+    two[1].engine.subscribe(client_id, ["/a"])
+    two[1].publish("/a", 1)
+    eventually(lambda: stream.payloads)
+    assert stream.data == [1]
+
+
+def test_nobody_expires_right_after_an_outage(redis_settings: EngineSettings) -> None:
+    worker = Worker(replace(redis_settings, client_timeout=1))
+    try:
+        engine = worker.engine
+        client_id = engine.create_client()
+        engine._redis.zadd(engine._keys.clients, {client_id: 1})  # not seen for long
+        engine._last_beat -= 60
+        eventually(lambda: monotonic() - engine._outage_end < 1)
+        assert engine.cleanup_expired() == 0
+        assert eventually(engine.cleanup_expired) == 1
+    finally:
+        worker.close()
 
 
 def test_two_namespaces_and_two_databases_do_not_hear_each_other(

@@ -82,7 +82,7 @@ def test_a_position_does_not_pass_a_subscription_that_is_not_known_yet(worker: W
     worker.connections.closed(stream)
     eventually(lambda: saved.waiting)
     del worker.connections.changed
-    worker.connections._left.clear()
+    worker.connections._positions._left.clear()
     assert "new" in worker.poll(client_id, 2)
 
 
@@ -95,7 +95,7 @@ def test_a_closed_connection_is_not_followed_again_by_a_late_reload(worker: Work
     eventually(lambda: gate.waiting)
     worker.connections.closed(stream)
     gate.open()
-    eventually(lambda: not worker.connections._unsaved)
+    eventually(lambda: not worker.connections._positions._unsaved)
     assert worker.connections._followers._connections == {}
 
 

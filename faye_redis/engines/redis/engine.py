@@ -59,6 +59,8 @@ class RedisEngine:
         self._removal = Removal(self._redis, self._scripts, self._keys, settings)
         self._timeout = round(settings.client_timeout * 1000)
         self._lifetime = round(max(settings.subscription_ttl, 2 * settings.client_timeout) * 1000)
+        self._log_limits = (_OPERATION_MS, round(log_retention(settings) * 1000),
+                            settings.max_log, round(settings.message_ttl * 1000))
         self._events: EngineEvents | None = None
         self._server_lifetime = round(2 * settings.client_timeout) + 60
         self._listener: Listener | None = None
@@ -97,11 +99,11 @@ class RedisEngine:
         check(self._redis, self._settings)
 
     def close(self) -> None:
+        if self._heart:
+            self._heart.kill()
         if self._listener:
             self._listener.close()
             self._listener = None
-        if self._heart:
-            self._heart.kill()
         self._redis.close()
 
     # Clients
@@ -206,10 +208,7 @@ class RedisEngine:
                 keys,
                 payload,
                 channel,
-                _OPERATION_MS,
-                round(log_retention(self._settings) * 1000),
-                self._settings.max_log,
-                round(self._settings.message_ttl * 1000),
+                *self._log_limits,
                 self._listener.last_id if self._listener else 0,
                 *[self._keys.publish_channel(name) for name in names],
             )
@@ -313,16 +312,21 @@ class RedisEngine:
         """Each second: show that this worker lives, and keep what it uses from running out."""
         while True:
             try:
-                self._show_alive()
-                self._note_beat()
-                if self._listener:
-                    self._listener.hope()
-                if self._listener and self._is_due(self._kept_channels):
-                    self._kept_channels = monotonic()
-                    self._keep(self._keys.channel_sides(self._listener.followed))
+                self._beat_once()
             except EngineError as error:
                 log.debug("heartbeat failed: %s", error)
+            except Exception:
+                log.exception("heartbeat failed")
             sleep(_HEARTBEAT_SECONDS)
+
+    def _beat_once(self) -> None:
+        assert self._events and self._listener
+        self._show_alive(self._events.delivered(self._listener.last_id))
+        self._note_beat()
+        self._listener.hope()
+        if self._is_due(self._kept_channels):
+            self._kept_channels = monotonic()
+            self._keep(self._keys.channel_sides(self._listener.followed))
 
     def _note_beat(self) -> None:
         now = monotonic()
@@ -336,10 +340,9 @@ class RedisEngine:
         return monotonic() - self._outage_end < self._settings.client_timeout
 
     @retried
-    def _show_alive(self) -> None:
-        assert self._events and self._listener
+    def _show_alive(self, position: int) -> None:
         about: dict[Any, Any] = {"host": socket.gethostname(), "pid": os.getpid(),
-                                 "position": self._events.delivered(self._listener.last_id)}
+                                 "position": position}
         key = self._keys.server(self.server_id)
         with self._redis.pipeline() as pipeline:
             pipeline.hset(key, mapping=about)
