@@ -151,7 +151,12 @@ class Client:
     def disconnected(self, client_id: str) -> None:
         """Nothing to close."""
 
-    def push(self, payloads: Sequence[bytes]) -> bool:
+    confirms = True
+
+    def checkpoint(self, done: Callable[[], None]) -> None:
+        done()
+
+    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
         self._inbox.extend(payloads)
         if not self._reading:
             self._reading = True

@@ -38,6 +38,14 @@ def failure(reconnect: str, interval: float) -> dict[str, Any]:
     return {"reconnect": reconnect, "interval": pause + random.randrange(MIN_FAILURE_INTERVAL)}
 
 
+def delayed(advice: Any, seconds: float) -> dict[str, Any]:
+    """``advice`` with a random pause of up to ``seconds`` more, so that the many who are sent away
+    at once do not come back at once."""
+    given = advice if isinstance(advice, dict) else {"reconnect": "retry"}
+    pause = int(given.get("interval", 0)) + random.randrange(int(seconds * 1000) + 1)
+    return {**given, "interval": pause}
+
+
 def hold(advice: Any, limit: float) -> float:
     """Seconds a connect may be held, given the advice the client sent with it.
 

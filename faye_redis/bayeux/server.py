@@ -75,6 +75,10 @@ class PendingReply:
         self.request = exchange.request
         """The WSGI environ of the request that carries the reply; None in process."""
 
+    def spread(self, seconds: float) -> None:
+        """Advise the client to wait up to ``seconds`` before its next connect."""
+        self.reply["advice"] = advice.delayed(self.reply.get("advice"), seconds)
+
     def finish(self, payloads: Sequence[bytes] = ()) -> list[bytes]:
         """The encoded reply followed by ``payloads``, all through the outgoing extensions.
 

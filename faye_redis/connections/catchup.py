@@ -49,8 +49,7 @@ class CatchUp:
         after = connection.read_from(session)
         self._followers.remove(connection, connection.session.subscriptions)
         self._followers.add(connection, session.subscriptions)
-        session.repeat_to = connection.session.repeat_to
-        connection.session = session
+        connection.reload(session)
         return after
 
     def _merge(self, connection: Connection, batch: Batch) -> bool:

@@ -7,13 +7,29 @@ that cannot take more is neither; what it misses stays in the logs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
+from typing import NamedTuple
 
 from ..bayeux.channels import expand
 from ..engines.base import Batch, Message, Session
 
 _message_id = attrgetter("id")
 _MOST_HELD = 10_000  # messages held back while catching up; beyond them it is read again
+_NO_LIMIT = 2**62
+
+
+class Reach(NamedTuple):
+    """How far a connection has come."""
+
+    position: int
+    covered: Mapping[str, int]
+    """The subscriptions for which ``position`` holds; others are read from their start."""
+
+    def within(self, subscriptions: Mapping[str, int]) -> int:
+        """A client that goes on from this id, with these subscriptions, misses nothing."""
+        return min([self.position, *(start for name, start in subscriptions.items()
+                                     if self.covered.get(name) != start)])
 
 
 class Connection:
@@ -26,20 +42,22 @@ class Connection:
     is_stream = False
 
     __slots__ = ("client_id", "closed", "covered", "held", "live", "newest_version", "outgoing",
-                 "position", "session")
+                 "position", "session", "since")
 
     def __init__(self, client_id: str) -> None:
         self.client_id = client_id
         self.session: Session = Session(0, 0, 0, {})
         self.position = 0
-        self.covered: dict[str, int] = {}
-        """The subscriptions for which ``position`` holds; others are read from their start."""
+        self.covered: Mapping[str, int] = {}
+        """See ``Reach.covered``."""
         self.outgoing: list[Message] = []
         self.held: list[Message] | None = None
         """Heard while catching up; None when it is not, or when it was too much to keep."""
         self.live = False
         self.closed = False
         self.newest_version = 0
+        self.since = _NO_LIMIT
+        """Subscriptions not known here yet, if there are any, begin at this id or later."""
 
     @property
     def is_outdated(self) -> bool:
@@ -47,29 +65,33 @@ class Connection:
         return self.newest_version > self.session.version
 
     @property
-    def delivered(self) -> int:
-        """Everything up to this id has been sent."""
-        return self.outgoing[0].id - 1 if self.outgoing else self.position
+    def reach(self) -> Reach:
+        """How far everything has been sent."""
+        position = self.outgoing[0].id - 1 if self.outgoing else self.position
+        return Reach(position, self.covered)
 
-    @property
-    def resumable(self) -> int:
-        """A client that goes on from this id, with its present subscriptions, misses nothing."""
-        if self.is_outdated:
-            return self.session.cursor  # where a subscription not known yet begins is not known
-        subscriptions = self.session.subscriptions
-        return min([self.delivered, *(start for name, start in subscriptions.items()
-                                      if self.covered.get(name) != start)])
-
-    def begin(self, session: Session, former: Connection | None) -> None:
-        """Start from what the engine's ``connect`` found, and from how far a stream of the client
-        in this worker has come."""
+    def begin(self, session: Session) -> None:
+        """Start with what the engine's ``connect`` found."""
         self.session = session
-        self.position = session.cursor
         self.covered = session.subscriptions
-        further = former is not None and former.is_stream and former.delivered > session.cursor
-        if former and further and session.repeat_to is None:
-            self.position = former.delivered
-            self.covered = former.covered
+        self.start_at(session.cursor)
+
+    def start_at(self, position: int) -> None:
+        """Everything up to ``position`` has been delivered before."""
+        self.position = position
+
+    def learn(self, version: int, since: int) -> None:
+        """The subscriptions have changed; see ``EngineEvents.changed``."""
+        self.newest_version = max(self.newest_version, version)
+        if self.is_outdated:
+            self.since = min(self.since, since)
+
+    def reload(self, session: Session) -> None:
+        """Have the subscriptions of ``session``."""
+        session.repeat_to = self.session.repeat_to
+        self.session = session
+        if not self.is_outdated:
+            self.since = _NO_LIMIT
 
     def hear(self, message: Message) -> bool:
         """A new message on one of its channels; it may come once per matching subscription.

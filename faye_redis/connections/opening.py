@@ -13,7 +13,7 @@ from contextlib import contextmanager
 class Opening:
     """What was told about one client meanwhile."""
 
-    __slots__ = ("connects", "destroyed", "released", "version")
+    __slots__ = ("connects", "destroyed", "released", "since", "version")
 
     def __init__(self) -> None:
         self.connects = 0
@@ -21,6 +21,8 @@ class Opening:
         """The highest epoch as of which another worker holds the client."""
         self.version = 0
         """The highest version of its subscriptions."""
+        self.since = 2**62
+        """The lowest id from which a new subscription may count."""
         self.destroyed = False
 
 
@@ -46,9 +48,10 @@ class Openings:
         if opening := self._openings.get(client_id):
             opening.released = max(opening.released, epoch)
 
-    def changed(self, client_id: str, version: int) -> None:
+    def changed(self, client_id: str, version: int, since: int) -> None:
         if opening := self._openings.get(client_id):
             opening.version = max(opening.version, version)
+            opening.since = min(opening.since, since)
 
     def destroyed(self, client_id: str) -> None:
         if opening := self._openings.get(client_id):

@@ -1,71 +1,118 @@
-"""How far streams have come: saved when they close, and remembered for a while."""
+"""What the engine is told of how far streams have come.
+
+A stream either has a position of its own in the engine, or it *follows*: the worker writes one
+position for all its streams, each second, and everything up to it has arrived at each of those that
+follow. A stream begins with its own; it follows once it is live; one whose peer confirms nothing
+for seconds gets its own again, so that it does not hold up the others' position.
+
+Each change is safe against the worker's death in the middle. A stream that begins to follow counts
+from then on for the worker's position; the engine learns of it when such a position has been
+written. One that ceases to counts until the engine has its own position.
+"""
 
 from __future__ import annotations
 
 import logging
 
 from ..concurrency import monotonic, sleep, spawn
-from ..engines.base import Engine
+from ..engines.base import Engine, Progress, Standing
 from ..errors import EngineError
-from .connection import Connection
-from .deadlines import Deadlines
+from .subscriber import Subscriber
 
 log = logging.getLogger("faye_redis.connections")
 
+CONFIRM_SECONDS = 0.2
+"""How long a stream that gets no more waits for its peer's confirmation."""
 _RETRY_SECONDS = 1.0
-_REMEMBER_SECONDS = 5.0  # after saving: a connect may have been on its way before that
+_LATE_SECONDS = 3.0
 
 
 class Positions:
-    """Saves positions, and knows those of streams that have just closed.
+    """Saves positions of streams.
 
-    :param patience: seconds after which a position that cannot be saved is given up.
+    :param patience: seconds after which a last position that cannot be saved is given up.
     """
 
     def __init__(self, engine: Engine, patience: float) -> None:
         self._engine = engine
         self._patience = patience
-        self._left: dict[str, Connection] = {}
-        self._unsaved: set[Connection] = set()
-        self._forgotten: Deadlines[Connection] = Deadlines()
+        self._ending: dict[Subscriber, None] = {}
+        self._joining: list[Subscriber] = []
+        """They count for the worker's position since the last survey."""
+        self._telling = False
 
-    def left(self, client_id: str) -> Connection | None:
-        """The client's stream, if it has closed within the last seconds."""
-        return self._left.get(client_id)
+    # The end of a stream
 
-    def unsaved(self) -> list[int]:
-        """From where clients have to go on whose stream has closed, but is not saved yet."""
-        return [connection.resumable for connection in self._unsaved]
+    def end(self, subscriber: Subscriber) -> None:
+        """A stream gets no more: save how far it has come, trying again while the engine is
+        down. Until that is done it counts for the worker's position."""
+        self._ending[subscriber] = None
+        spawn(self._end, subscriber)
 
-    def close(self, connection: Connection) -> None:
-        """A stream has closed: save how far it came, trying again while the engine is down."""
-        self._left[connection.client_id] = connection
-        self._unsaved.add(connection)
-        spawn(self._save_closed, connection)
-
-    def save_soon(self, connection: Connection) -> None:
-        """Save, without waiting, what a connection took over from a stream."""
-        spawn(self._save, connection, False)
-
-    def forget(self, now: float) -> None:
-        """Forget the streams that closed a while ago."""
-        for connection in self._forgotten.take(now):
-            if self._left.get(connection.client_id) is connection:
-                del self._left[connection.client_id]
-
-    def _save_closed(self, connection: Connection) -> None:
+    def _end(self, subscriber: Subscriber) -> None:
+        subscriber.await_confirmation(CONFIRM_SECONDS)
         until = monotonic() + self._patience
-        while not self._save(connection, True) and monotonic() < until:
+        while not self._save([_progress(subscriber, Standing.ENDED)]) and monotonic() < until:
             sleep(_RETRY_SECONDS)
-        self._unsaved.discard(connection)
-        self._forgotten.add(monotonic() + _REMEMBER_SECONDS, connection)
+        self._ending.pop(subscriber, None)
 
-    def _save(self, connection: Connection, closed: bool) -> bool:
-        session = connection.session
+    @property
+    def ending(self) -> list[Subscriber]:
+        """Streams whose last position is not saved yet."""
+        return list(self._ending)
+
+    # The position of all
+
+    def survey(self, streams: list[Subscriber], heard: int, written: bool) -> int:
+        """Let streams begin and cease to follow; see ``EngineEvents.delivered``.
+
+        :returns: what has arrived at all that follow.
+        """
+        now = monotonic()
+        for stream in streams:
+            stream.look(now)
+        if not self._telling:
+            self._change(streams, now, written)
+        following = [one for one in [*streams, *self._ending] if one.follows]
+        return min([heard, *(one.resumable for one in following if not one.is_settled)])
+
+    def _change(self, streams: list[Subscriber], now: float, written: bool) -> None:
+        told = [(one, Standing.FOLLOWS) for one in self._joining] if written else []
+        self._joining = [] if written else self._joining
+        for stream in [one for one in streams if one.saved is not None]:
+            may_follow = stream.stream.confirms and now - stream.fresh_at < _LATE_SECONDS
+            if stream.follows and not may_follow:
+                told.append((stream, Standing.OWN))
+            elif not stream.follows and may_follow and stream.live:
+                stream.follows = True
+                self._joining.append(stream)
+            elif not stream.follows and stream.resumable > (stream.saved or 0):
+                told.append((stream, Standing.OWN))
+        if told:
+            self._telling = True
+            spawn(self._tell, told)
+
+    def _tell(self, told: list[tuple[Subscriber, Standing]]) -> None:
         try:
-            self._engine.save(connection.client_id, session.epoch, session.version,
-                              connection.resumable, closed)
+            told = [(one, standing) for one, standing in told if not one.closed]
+            progress = [_progress(one, standing) for one, standing in told]
+            if not self._save(progress):
+                self._joining += [one for one, standing in told if standing is Standing.FOLLOWS]
+                return
+            for (one, standing), saved in zip(told, progress, strict=True):
+                one.saved = saved.position
+                one.follows = standing is Standing.FOLLOWS
+        finally:
+            self._telling = False
+
+    def _save(self, positions: list[Progress]) -> bool:
+        try:
+            self._engine.save(positions)
         except EngineError as error:
-            log.warning("position of a client not saved: %s", error)
+            log.warning("positions of clients not saved: %s", error)
             return False
         return True
+
+
+def _progress(one: Subscriber, standing: Standing) -> Progress:
+    return Progress(one.client_id, one.session.epoch, one.session.version, one.resumable, standing)

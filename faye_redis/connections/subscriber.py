@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..concurrency import spawn
-from .connection import Connection
+from ..concurrency import Event, spawn
+from ..engines.base import Message
+from .connection import Connection, Reach
 
 if TYPE_CHECKING:
     from ..bayeux.server import BayeuxServer, PendingReply
@@ -18,12 +20,20 @@ class Stream(Protocol):
     request: dict[str, Any] | None
     """WSGI environ of the request that opened it; None in process."""
 
-    def push(self, payloads: Sequence[bytes]) -> bool:
+    confirms: bool
+    """Can its peer be asked what has arrived? See :meth:`checkpoint`."""
+
+    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
         """Send messages. Called in any greenlet or the hub; neither blocks nor raises.
 
+        :param mark: where the client is when it has them, for a stream that opens anew.
         :returns: False if so much is waiting now that no more should be pushed before the stream
             has called :meth:`Connections.drained`.
         """
+
+    def checkpoint(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when the peer has everything that was pushed so far. Neither blocks nor
+        raises. A stream that cannot confirm does so at once if nothing waits in its socket."""
 
     def reply(self, items: list[bytes]) -> None:
         """Send encoded replies as one array; neither blocks nor raises."""
@@ -36,21 +46,44 @@ class Subscriber(Connection):
     """Pushes what comes to its stream, and answers the connects that come by it.
 
     :param server: passes pushed messages through the outgoing extensions.
+    :param on_sent: called when something was pushed that is not confirmed yet.
     """
 
     is_stream = True
 
-    __slots__ = ("_gone", "_pending", "_pushing", "_server", "catching_up", "full", "stream")
+    __slots__ = ("_asked", "_done", "_gone", "_looked_at", "_on_sent", "_pending",
+                 "_pushing", "_server", "catching_up", "confirmed", "follows", "fresh_at", "full",
+                 "noted", "queued", "saved", "stream")
 
-    def __init__(self, client_id: str, stream: Stream, server: BayeuxServer) -> None:
+    def __init__(
+        self, client_id: str, stream: Stream, server: BayeuxServer,
+        on_sent: Callable[[Subscriber], None],
+    ) -> None:
         super().__init__(client_id)
         self.stream = stream
         self.catching_up = False
         """A greenlet reads its logs now; there is one at most."""
         self.full = False
         """The stream takes no more until it has drained."""
+        self.confirmed = Reach(0, {})
+        """How far the peer is known to have everything."""
+        self.noted: Reach | None = None
+        """What the next connect will confirm, for a stream that cannot be asked."""
+        self.queued = False
+        """Will be asked soon what has arrived."""
+        self.follows = False
+        """Its client goes on from the worker's position if the worker dies."""
+        self.saved: int | None = None
+        """Its own position, as the engine has it; None as long as those of the streams before it
+        are being asked for: saving would settle what they owe."""
+        self.fresh_at = 0.0
+        """When its peer last confirmed something, or had nothing to confirm."""
+        self._on_sent = on_sent
         self._server = server
+        self._asked = False
+        self._done: Event | None = None
         self._gone = False
+        self._looked_at = -1
         self._pending: PendingReply | None = None
         self._pushing = False
 
@@ -80,6 +113,8 @@ class Subscriber(Connection):
         client."""
         self._gone = True
         self._pending = None
+        if self._done:
+            self._done.set()
 
     def retire(self) -> None:
         spawn(self.complete)
@@ -92,6 +127,62 @@ class Subscriber(Connection):
         if not self._gone:
             self.stream.close(1000, "")
 
+    # Confirmation
+
+    @property
+    def is_settled(self) -> bool:
+        """Is it live, and does the peer have everything that was for it?"""
+        return self.live and not self.outgoing and self.confirmed.position >= self.position
+
+    @property
+    def resumable(self) -> int:
+        """A client that goes on from this id misses nothing."""
+        return min(self.confirmed.within(self.session.subscriptions), self.since)
+
+    def start_at(self, position: int) -> None:
+        super().start_at(position)
+        self.confirmed = self.reach
+
+    def look(self, now: float) -> None:
+        """Note the time if the peer has nothing to confirm, or has confirmed something."""
+        position = self.confirmed.position
+        if self.is_settled or position != self._looked_at:
+            self.fresh_at = now
+        self._looked_at = position
+
+    def ask(self) -> None:
+        """Ask the peer what has arrived; neither waits nor asks twice."""
+        if self.closed or self._asked:
+            return
+        if self.stream.confirms:
+            self._asked = True
+            self.stream.checkpoint(partial(self._answered, self.reach))
+        else:
+            self.stream.checkpoint(partial(setattr, self, "noted", self.reach))
+
+    def _answered(self, reach: Reach) -> None:
+        self._asked = False
+        self.confirm(reach)
+        if reach.position < self.position and not self.closed:
+            self._on_sent(self)
+
+    def confirm(self, reach: Reach | None) -> None:
+        """The peer has everything up to there."""
+        if reach and reach.position >= self.confirmed.position:
+            self.confirmed = reach
+        if self._done and self.confirmed.position >= self.reach.position:
+            self._done.set()
+
+    def await_confirmation(self, seconds: float) -> None:
+        """The stream gets no more: wait until the peer has everything, if it is still there."""
+        reach = self.reach
+        if self._gone or self.confirmed.position >= reach.position:
+            return
+        if self._done is None:
+            self._done = Event()
+            self.stream.checkpoint(partial(self.confirm, reach))
+        self._done.wait(seconds)
+
     # Messages
 
     def flush(self) -> bool:
@@ -102,10 +193,13 @@ class Subscriber(Connection):
                 spawn(self._push_through_extensions)
             return True
         messages, self.outgoing = self.outgoing, []
-        return self._push([message.payload for message in messages])
+        return not messages or self._push([m.payload for m in messages], messages[-1])
 
-    def _push(self, payloads: Sequence[bytes]) -> bool:
-        if payloads and not self.closed and not self.stream.push(payloads):
+    def _push(self, payloads: Sequence[bytes], last: Message) -> bool:
+        if not self.queued:
+            self._on_sent(self)
+        mark = f"{last.id}-{self.session.version}"
+        if payloads and not self.closed and not self.stream.push(payloads, mark):
             self.live, self.full = False, True
             return False
         return True
@@ -120,6 +214,6 @@ class Subscriber(Connection):
                 message = self.outgoing[0]
                 payloads = self._server.deliver([message.payload], self.stream.request)
                 self.outgoing.remove(message)  # not the first any more if others were merged in
-                self._push(payloads)
+                self._push(payloads, message)
         finally:
             self._pushing = False

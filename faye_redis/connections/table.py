@@ -22,12 +22,13 @@ from ..concurrency import Task, monotonic, run_soon, sleep, spawn
 from ..engines.base import Engine, Message, Session, Verdict
 from ..errors import EngineError, Superseded, UnknownClient
 from .catchup import CatchUp
+from .confirmations import Confirmations
 from .connection import Connection
 from .deadlines import Deadlines
 from .followers import Followers
 from .opening import Openings
 from .poll import Poll
-from .positions import Positions
+from .positions import CONFIRM_SECONDS, Positions
 from .subscriber import Stream, Subscriber
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ class Connections:
         self._monitor = monitor
         self._clients: dict[str, Connection] = {}
         self._streams: dict[Stream, Subscriber] = {}
+        self._confirmations = Confirmations()
         self._positions = Positions(engine, settings.engine.client_timeout)
+        self._position = 0
+        self._checking = 0
         self._openings = Openings()
         self._followers = Followers(monotonic)
         self._catch_up = CatchUp(engine, self._followers)
@@ -107,6 +111,8 @@ class Connections:
             messages = self._await_answer(poll, pending.connect_id, deadline, sock)
         finally:
             self._drop(poll)
+        if self._draining:
+            pending.spread(self._settings.drain_jitter)
         return pending.finish([message.payload for message in messages])
 
     def _await_answer(
@@ -147,12 +153,29 @@ class Connections:
         else:
             self._held_replies.add(monotonic() + pending.hold, (bound, pending))
 
-    def open(self, client_id: str, stream: Stream) -> None:
+    def open(self, client_id: str, stream: Stream, mark: str = "") -> None:
         """Give a client's messages to a stream that sends no connects of its own.
 
+        :param mark: what the last ``Stream.push`` said that the client got before.
         :raises UnknownClient: the client does not exist.
         """
-        self._attach(client_id, stream, "")
+        self._attach(client_id, stream, "", mark=mark)
+
+    def let_go(self, stream: Stream, code: int, reason: str) -> None:
+        """Close a stream when its peer has said what has arrived; it gets nothing more. Does not
+        wait."""
+        subscriber = self._streams.get(stream)
+        if subscriber and not subscriber.closed:
+            self._drop(subscriber)
+            self._positions.end(subscriber)
+        spawn(self._close_when_confirmed, subscriber, stream, code, reason)
+
+    def _close_when_confirmed(
+        self, subscriber: Subscriber | None, stream: Stream, code: int, reason: str
+    ) -> None:
+        if subscriber:
+            subscriber.await_confirmation(CONFIRM_SECONDS)
+        stream.close(code, reason)
 
     def drained(self, stream: Stream) -> None:
         """The stream can take messages again; what it missed is read from the logs."""
@@ -169,13 +192,14 @@ class Connections:
         subscriber.forget_stream()
         if not subscriber.closed:
             self._drop(subscriber)
-            self._positions.close(subscriber)
+            self._positions.end(subscriber)
 
     def _attach(
-        self, client_id: str, stream: Stream, connect_id: str, resumed: bool = False
+        self, client_id: str, stream: Stream, connect_id: str, resumed: bool = False,
+        mark: str = "",
     ) -> Subscriber:
-        subscriber = Subscriber(client_id, stream, self._server)
-        self._open(subscriber, connect_id)
+        subscriber = Subscriber(client_id, stream, self._server, self._confirmations.sent)
+        self._open(subscriber, connect_id, mark)
         former = self._streams.get(stream)
         if subscriber.closed and former and not former.closed:
             return former  # overtaken by a later connect of the same stream
@@ -183,6 +207,7 @@ class Connections:
             self._drop(subscriber)  # the stream has closed meanwhile
             return subscriber
         self._streams[stream] = subscriber
+        subscriber.saved = subscriber.session.cursor
         if former:
             self._retire(former)
         spawn(self._bring_up, subscriber)
@@ -215,7 +240,7 @@ class Connections:
 
     # Opening and ending
 
-    def _open(self, connection: Connection, connect_id: str) -> None:
+    def _open(self, connection: Connection, connect_id: str, mark: str = "") -> None:
         """Steps 1 and 2. A connection that was overtaken meanwhile is closed when it returns."""
         client_id = connection.client_id
         with self._openings.remember(client_id) as opening:
@@ -223,39 +248,25 @@ class Connections:
         if opening.destroyed:
             raise UnknownClient(client_id)
         current = self._clients.get(client_id)
-        connection.begin(session, current or self._positions.left(client_id))
-        connection.newest_version = max(opening.version, session.version)
+        connection.begin(session)
+        connection.learn(max(opening.version, session.version), opening.since)
         if max(opening.released, current.session.epoch if current else 0) > session.epoch:
             connection.closed = True
+            if isinstance(connection, Subscriber):
+                self._positions.end(connection)
             return
         if current:
             self._retire(current)
         self._enter(connection)
-        if session.previous:
-            self._take_over(connection)
-        if connection.position > session.cursor:
-            self._positions.save_soon(connection)
+        if session.owed:
+            connection.start_at(self._engine.release(client_id, session, connection.is_stream))
+        if mark:
+            connection.start_at(_marked(mark, session))
 
     def _enter(self, connection: Connection) -> None:
         self._clients[connection.client_id] = connection
         self._followers.add(connection, connection.session.subscriptions)
         self._tell("connection:open", connection.client_id)
-
-    def _take_over(self, connection: Connection) -> None:
-        """A poll elsewhere is only told: it knows by the epoch that it must not answer. A stream
-        is waited for, since nobody else knows what it has delivered."""
-        client_id, session = connection.client_id, connection.session
-        if session.previous_streams and session.repeat_to is None:
-            connection.position = max(connection.position, self._release(client_id, session))
-        else:
-            spawn(self._release, client_id, session)
-
-    def _release(self, client_id: str, session: Session) -> int:
-        try:
-            return self._engine.release(client_id, session)
-        except EngineError as error:
-            log.warning("a worker is not told that it lost a client: %s", error)
-            return session.cursor
 
     def _drop(self, connection: Connection) -> None:
         """Take a connection out of the table; nothing is told to whoever waits for it."""
@@ -268,6 +279,8 @@ class Connections:
     def _retire(self, connection: Connection) -> None:
         self._drop(connection)
         connection.retire()
+        if isinstance(connection, Subscriber):
+            self._positions.end(connection)
 
     # EngineEvents
 
@@ -286,31 +299,31 @@ class Connections:
             if connection.live and not connection.closed:
                 connection.flush()
 
-    def released(self, client_id: str, epoch: int) -> tuple[int, int] | None:
+    def released(self, client_id: str, epoch: int, heard: int) -> None:
         self._openings.released(client_id, epoch)
-        connection = self._clients.get(client_id) or self._positions.left(client_id)
-        if not connection or connection.session.epoch >= epoch:
-            return None
-        if not connection.closed:
+        connection = self._clients.get(client_id)
+        if connection and connection.session.epoch < epoch:
+            connection.since = min(connection.since, heard)
             self._retire(connection)
-        if not connection.is_stream:
-            return None
-        return connection.resumable, connection.session.version
 
-    def changed(self, client_id: str, version: int) -> None:
-        self._openings.changed(client_id, version)
+    def changed(self, client_id: str, version: int, since: int) -> None:
+        self._openings.changed(client_id, version, since)
         if connection := self._clients.get(client_id):
-            connection.newest_version = max(connection.newest_version, version)
+            connection.learn(version, since)
             connection.changed()
             if isinstance(connection, Subscriber):
                 self._bring_up_soon(connection)
 
-    def delivered(self, heard: int) -> int:
-        behind = [connection.resumable for connection in self._clients.values()
-                  if connection.is_stream and (connection.outgoing or not connection.live)]
-        return min([heard, *behind, *self._positions.unsaved()])
+    def delivered(self, heard: int, written: bool) -> int:
+        if not self._checking:
+            streams = [one for one in self._clients.values() if isinstance(one, Subscriber)]
+            self._position = self._positions.survey(streams, heard, written)
+        return self._position
 
-    def resume(self, client_id: str, connect_id: str) -> None:
+    def connected(self, client_id: str, connect_id: str) -> None:
+        current = self._clients.get(client_id)
+        if isinstance(current, Subscriber):
+            current.confirm(current.noted)
         for stream, subscriber in self._streams.items():
             if subscriber.client_id == client_id and subscriber.closed:
                 spawn(self._resume, client_id, stream, connect_id)
@@ -333,22 +346,29 @@ class Connections:
         spawn(self._monitor.departed, client_id, channels)
 
     def recovered(self) -> None:
+        self._checking += 1
         spawn(self._check_sessions)
 
     def _check_sessions(self) -> None:
-        self._next_ping = 0.0
-        for connection in list(self._clients.values()):
-            while not self._check_session(connection):
-                sleep(_RETRY_SECONDS)
+        """Until every connection knows its subscriptions, the position of all stays where it is:
+        a message that counts by a subscription not known here may be below what is heard now."""
+        try:
+            self._next_ping = 0.0
+            for connection in list(self._clients.values()):
+                while not connection.closed and not self._check_session(connection):
+                    sleep(_RETRY_SECONDS)
+        finally:
+            self._checking -= 1
 
     def _check_session(self, connection: Connection) -> bool:
         client_id, epoch = connection.client_id, connection.session.epoch
         try:
-            self.changed(client_id, self._engine.session(client_id, epoch).version)
+            session = self._engine.session(client_id, epoch)
+            self.changed(client_id, session.version, session.cursor)
         except UnknownClient:
             self.destroyed(client_id)
         except Superseded:
-            self.released(client_id, epoch + 1)
+            self.released(client_id, epoch + 1, connection.session.cursor)
         except EngineError:
             return False
         return True
@@ -374,9 +394,18 @@ class Connections:
         for subscriber, pending in self._held_replies.take(now):
             if subscriber.owes(pending):
                 spawn(subscriber.complete)
-        self._positions.forget(now)
+        self._confirmations.ask()
         if idle := self._followers.take_idle(_FOLLOW_SECONDS):
             self._engine.unfollow(idle)
         if now >= self._next_ping:
             self._engine.ping(list(self._clients))
             self._next_ping = now + self._settings.engine.client_timeout / 3
+
+
+def _marked(mark: str, session: Session) -> int:
+    """The position that a stream's ``mark`` stands for: exact, unless subscriptions have been made
+    since that do not count from there."""
+    position, version = map(int, mark.split("-"))
+    unknown = [] if version == session.version else [
+        start for start in session.subscriptions.values() if start >= session.cursor]
+    return max(session.cursor, min([position, *unknown]))

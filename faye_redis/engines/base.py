@@ -14,7 +14,7 @@ the one before. They order all messages of one store and are the positions of cu
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -37,6 +37,18 @@ class Message(NamedTuple):
     """The Bayeux message as clients receive it: a JSON object in UTF-8."""
 
 
+class Owed(NamedTuple):
+    """A stream that may have delivered more to the client than the cursor says."""
+
+    server_id: str
+    """Its worker."""
+    epoch: int
+    follows: bool
+    """The position that this worker writes for all its streams holds for this one as well."""
+    reachable: bool
+    """Its worker was told, or is this one. A worker that nobody reaches is dead or cut off."""
+
+
 @dataclass(slots=True)
 class Session:
     """What ``connect`` found out about a client, read in one atomic step."""
@@ -51,10 +63,8 @@ class Session:
     """Channel or pattern -> message id from which (exclusive) it counts."""
     repeat_to: int | None = None
     """Set when this connect id has been answered before: repeat exactly (cursor, repeat_to]."""
-    previous: str = ""
-    """The worker that held the client's connection before, if another one did."""
-    previous_streams: bool = False
-    """That connection is a socket, so only its worker knows how far it has come."""
+    owed: tuple[Owed, ...] = ()
+    """Streams that only their workers know the position of: ask with ``Engine.release``."""
 
 
 class Batch(NamedTuple):
@@ -80,6 +90,30 @@ class Verdict(Enum):
     """No: the same connect id was sent again; that request gets the answer."""
     GONE = "gone"
     """No: the client has left or expired."""
+
+
+class Standing(Enum):
+    """What a position that is saved says about its connection."""
+
+    OWN = "own"
+    """A stream; if its worker dies, its client goes on from this position."""
+    FOLLOWS = "follows"
+    """A stream; if its worker dies, what ``EngineEvents.delivered`` said last counts as well."""
+    ENDED = "ended"
+    """A stream that gets no more."""
+    TAKEN = "taken"
+    """A poll, which has taken over from streams that could not be asked."""
+
+
+class Progress(NamedTuple):
+    """How far a client is known to have come."""
+
+    client_id: str
+    epoch: int
+    version: int
+    """The subscriptions for which the position holds."""
+    position: int
+    standing: Standing
 
 
 def new_client_id() -> str:
@@ -126,22 +160,29 @@ class EngineEvents(Protocol):
         """New messages on followed channels, in order of id. One message may come twice in a
         row; the receiver compares ids."""
 
-    def released(self, client_id: str, epoch: int) -> tuple[int, int] | None:
-        """Another worker holds the client now, as of ``epoch``: let go of older connections.
+    def released(self, client_id: str, epoch: int, heard: int) -> None:
+        """Another worker holds the client now, as of ``epoch``: let go of older connections. A
+        stream's last position has to be saved (``Standing.ENDED``), which answers the new holder.
 
-        :returns: if one of them was a stream, the position up to which it has delivered and the
-            version of the subscriptions that this covers.
+        :param heard: no message up to this id has a subscription that the connection cannot know.
         """
 
-    def changed(self, client_id: str, version: int) -> None:
-        """The client's subscriptions were changed, to at least ``version``."""
+    def changed(self, client_id: str, version: int, since: int) -> None:
+        """The client's subscriptions were changed, to at least ``version``.
 
-    def delivered(self, heard: int) -> int:
-        """How far every stream of this worker has delivered, given that all messages up to
-        ``heard`` have been told: where their clients go on if this worker dies."""
+        :param since: new ones count from this id on, or a later one.
+        """
 
-    def resume(self, client_id: str, connect_id: str) -> None:
-        """The client goes on with the stream it has here, as it says in this connect."""
+    def delivered(self, heard: int, written: bool) -> int:
+        """How far every stream that "follows" has delivered, given that all messages up to
+        ``heard`` have been told: where their clients go on if this worker dies. Once a second.
+
+        :param written: what was returned last has been stored.
+        """
+
+    def connected(self, client_id: str, connect_id: str) -> None:
+        """A connect came whose answer goes by the stream that the client has here: it has what
+        was sent before, and goes on with this stream."""
 
     def destroyed(self, client_id: str) -> None:
         """The client has left or expired; drop its connection."""
@@ -185,9 +226,8 @@ class Engine(Protocol):
     def touch(self, client_id: str, stream_connect: str | None = None) -> None:
         """Mark the client seen now.
 
-        :param stream_connect: id of a connect whose answer comes by the client's stream. If the
-            stream has lost the client to a poll since, its worker is told to take it back
-            (``EngineEvents.resume``).
+        :param stream_connect: id of a connect whose answer comes by the client's stream, which
+            the worker of that stream is told (``EngineEvents.connected``).
 
         :raises UnknownClient: it does not exist.
         """
@@ -247,24 +287,23 @@ class Engine(Protocol):
         ``session``; otherwise nothing is written and the reply must not carry messages.
         """
 
-    def save(
-        self, client_id: str, epoch: int, version: int, position: int, closed: bool
-    ) -> None:
-        """Record that a client received everything up to ``position`` by a socket.
+    def save(self, positions: Sequence[Progress]) -> None:
+        """Record how far clients are known to have come. Atomic for each, idempotent.
 
-        :param closed: the socket is gone.
-
-        Ignored unless ``epoch`` is the newest. The position only counts for the ``version`` of
-        the subscriptions it was reached with, and a cursor never moves back.
+        Ignored unless the epoch is the newest, or is that of a stream whose position is still
+        owed. A cursor never moves back, nor past the start of a subscription that the position
+        does not hold for.
         """
 
-    def release(self, client_id: str, session: Session) -> int:
-        """Tell ``session.previous`` that it no longer holds the client.
+    def release(self, client_id: str, session: Session, stream: bool) -> int:
+        """Find out from the streams of ``session.owed`` how far they have come, and record it.
 
-        :returns: everything up to this position has been delivered. If the previous connection
-            is a stream its worker is asked. Without an answer within a quarter of a second it is
-            what that worker wrote last, a second before it died at most; if the subscriptions
-            changed in between, ``session.cursor``. What was delivered later comes again.
+        Waits 0.3 s at most. For a stream whose worker does not answer, and which follows, it is
+        what that worker wrote last, a second before it died at most; what was delivered later
+        comes again.
+
+        :param stream: the connection that asks is one.
+        :returns: everything up to this position has been delivered.
         """
 
     def read(self, after: Mapping[str, int], limit: int) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -15,18 +15,23 @@ from .base import (
     Batch,
     EngineEvents,
     Message,
+    Owed,
+    Progress,
     Session,
+    Standing,
     Verdict,
     log_retention,
     merge,
     new_client_id,
     precedes,
 )
+from .handover import Handovers
 
 if TYPE_CHECKING:
     from ..settings import EngineSettings
 
 _OPERATION_SECONDS = 60.0
+_NOTHING_NEW = 2**62
 _message_id = attrgetter("id")
 
 
@@ -39,8 +44,9 @@ class _Client:
     connect_id: str = ""
     sent: int | None = None
     """Position the latest connect id was answered with; None while it is unanswered."""
-    stream_epoch: int | None = None
-    """Epoch of its latest stream, while that is open."""
+    has_stream: bool = False
+    owed: list[int] = field(default_factory=list)
+    """Epochs of streams that may have delivered more than the cursor says."""
     subscriptions: dict[str, int] = field(default_factory=dict)
 
 
@@ -74,6 +80,7 @@ class MemoryEngine:
         self._operations: dict[str, tuple[float, int]] = {}
         self._last_id = 0
         self._events: EngineEvents | None = None
+        self._handovers = Handovers()
 
     def start(self, events: EngineEvents) -> None:
         self._events = events
@@ -94,9 +101,8 @@ class MemoryEngine:
     def touch(self, client_id: str, stream_connect: str | None = None) -> None:
         client = self._client(client_id)
         client.seen = self._clock()
-        lost = client.stream_epoch not in (None, client.epoch)
-        if lost and stream_connect is not None and self._events:
-            self._events.resume(client_id, stream_connect)
+        if client.has_stream and stream_connect is not None and self._events:
+            self._events.connected(client_id, stream_connect)
 
     def ping(self, client_ids: Collection[str]) -> None:
         now = self._clock()
@@ -141,7 +147,7 @@ class MemoryEngine:
         for name in added:
             client.subscriptions[name] = self._last_id
             self._logs.setdefault(name, _Log()).subscribers.add(client_id)
-        self._changed(client_id, client, added)
+        self._changed(client_id, client, added, self._last_id)
         return added
 
     def unsubscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
@@ -150,7 +156,7 @@ class MemoryEngine:
         for name in removed:
             del client.subscriptions[name]
             self._leave(name, client_id)
-        self._changed(client_id, client, removed)
+        self._changed(client_id, client, removed, _NOTHING_NEW)
         return removed
 
     def _leave(self, channel: str, client_id: str) -> None:
@@ -159,11 +165,13 @@ class MemoryEngine:
         if not log.subscribers:
             del self._logs[channel]
 
-    def _changed(self, client_id: str, client: _Client, channels: list[str]) -> None:
+    def _changed(
+        self, client_id: str, client: _Client, channels: list[str], since: int
+    ) -> None:
         if channels:
             client.version += 1
             if self._events:
-                self._events.changed(client_id, client.version)
+                self._events.changed(client_id, client.version, since)
 
     # Messages
 
@@ -224,10 +232,12 @@ class MemoryEngine:
             client.sent = None
         client.connect_id = connect_id or client.connect_id
         client.epoch += 1
-        if stream:
-            client.stream_epoch = client.epoch
         client.seen = self._clock()
-        return self._session(client, repeat_to)
+        session = self._session(client, repeat_to)
+        if stream:
+            client.has_stream = True
+            client.owed.append(client.epoch)
+        return session
 
     def session(self, client_id: str, epoch: int) -> Session:
         client = self._client(client_id)
@@ -237,7 +247,8 @@ class MemoryEngine:
 
     def _session(self, client: _Client, repeat_to: int | None = None) -> Session:
         return Session(
-            client.epoch, client.version, client.cursor, dict(client.subscriptions), repeat_to
+            client.epoch, client.version, client.cursor, dict(client.subscriptions), repeat_to,
+            tuple(Owed(self.server_id, epoch, False, True) for epoch in client.owed),
         )
 
     def answer(
@@ -254,15 +265,36 @@ class MemoryEngine:
         client.sent = position
         return Verdict.RECORDED
 
-    def save(
-        self, client_id: str, epoch: int, version: int, position: int, closed: bool
-    ) -> None:
-        client = self._clients.get(client_id)
-        if client is not None and client.epoch == epoch:
-            client.stream_epoch = None if closed else client.stream_epoch
-            if client.version == version:
-                client.cursor = max(client.cursor, position)
+    def save(self, positions: Sequence[Progress]) -> None:
+        for progress in positions:
+            client = self._clients.get(progress.client_id)
+            if client and _counts(client, progress):
+                self._save(client, progress)
 
-    def release(self, client_id: str, session: Session) -> int:
-        """Nothing to tell: this process holds every connection itself."""
-        return session.cursor
+    def _save(self, client: _Client, progress: Progress) -> None:
+        newest = client.epoch == progress.epoch
+        unknown = [] if client.version == progress.version else [
+            start for start in client.subscriptions.values() if start >= client.cursor]
+        client.cursor = max(client.cursor, min([progress.position, *unknown]))
+        if progress.standing is Standing.ENDED:
+            client.has_stream = client.has_stream and not newest
+            client.owed = [epoch for epoch in client.owed if epoch != progress.epoch]
+        elif newest:
+            client.owed = [] if progress.standing is Standing.TAKEN else [progress.epoch]
+        if not newest:
+            self._handovers.answered(
+                progress.client_id, self.server_id, progress.epoch, client.cursor)
+
+    def release(self, client_id: str, session: Session, stream: bool) -> int:
+        answers = self._handovers.wait(client_id, session.owed)
+        position = max([session.cursor, *filter(None, answers)])
+        if None in answers:
+            standing = Standing.OWN if stream else Standing.TAKEN
+            self.save([Progress(client_id, session.epoch, session.version, position, standing)])
+        return position
+
+
+def _counts(client: _Client, progress: Progress) -> bool:
+    newest, owed = client.epoch == progress.epoch, progress.epoch in client.owed
+    streaming = progress.standing in (Standing.OWN, Standing.FOLLOWS)
+    return newest and owed if streaming else newest or owed

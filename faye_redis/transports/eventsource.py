@@ -6,9 +6,10 @@ with the connection type ``eventsource``; so every event is an array of messages
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -24,18 +25,26 @@ if TYPE_CHECKING:
     from ..connections import Connections
     from ..settings import Settings
 
+log = logging.getLogger("faye_redis.transports")
+
 PING_INTERVAL: Final = 10.0
 """Seconds between comments at most: proxies cut a response that is silent for long."""
 
 _PING: Final = b":\r\n\r\n"
 _RETRY: Final = b"retry: 5000\r\n\r\n"
+_MARK: Final = re.compile(r"[0-9]{1,16}-[0-9]{1,15}", re.ASCII)
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 
 
 @lru_cache(maxsize=8)  # the sockets owed the same messages share one event
-def event(payloads: tuple[bytes, ...]) -> bytes:
-    """The event that carries ``payloads`` as a JSON array."""
-    return b"data: %s\r\n\r\n" % _LINE_END.sub(b"\r\ndata: ", b"[%s]" % b",".join(payloads))
+def event(payloads: tuple[bytes, ...], mark: str = "") -> bytes:
+    """The event that carries ``payloads`` as a JSON array.
+
+    :param mark: its id, which a browser that reconnects sends back as ``Last-Event-ID``.
+    """
+    id = b"id: %s\r\n" % mark.encode() if mark else b""
+    data = _LINE_END.sub(b"\r\ndata: ", b"[%s]" % b",".join(payloads))
+    return b"%sdata: %s\r\n\r\n" % (id, data)
 
 
 def wants_events(environ: Environ) -> bool:
@@ -51,6 +60,8 @@ class EventStream(TakenSocket):
 
     __slots__ = ("_connections", "_ping", "request")
 
+    confirms = False
+
     def __init__(
         self, sock: socket.socket, table: SocketTable, connections: Connections,
         settings: Settings, request: Environ,
@@ -61,9 +72,15 @@ class EventStream(TakenSocket):
         self._ping = bool(settings.ping)
         self.request: Environ | None = kept(request)
 
-    def push(self, payloads: Sequence[bytes]) -> bool:
+    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
         """Send messages; see ``Stream.push``."""
-        return self.write(event(tuple(payloads)))
+        return self.write(event(tuple(payloads), mark))
+
+    def checkpoint(self, done: Callable[[], None]) -> None:
+        """See ``Stream.checkpoint``. The client confirms by its next connect, or says with
+        ``Last-Event-ID`` what it has."""
+        if self.is_flushed:
+            done()
 
     def reply(self, items: list[bytes]) -> None:
         """Send what a held reply carries; see ``Stream.reply``."""
@@ -71,6 +88,9 @@ class EventStream(TakenSocket):
 
     def drained(self) -> None:
         self._connections.drained(self)
+
+    def leave(self, code: int, reason: str) -> None:
+        self._connections.let_go(self, code, reason)
 
     def ended(self) -> None:
         self._connections.closed(self)
@@ -98,6 +118,8 @@ class EventSourceTransport:
         :raises BadRequest: the origin, the client or one more socket is refused.
         """
         self._cors.check(environ)
+        if self._table.is_closed:
+            raise StopIteration  # see ``_open``
         self._table.check()
         client_id = environ.get("PATH_INFO", "").rsplit("/", 1)[-1]
         sock = raw_socket(environ)
@@ -105,17 +127,22 @@ class EventSourceTransport:
             raise BadRequest("no client, or no connection for an event stream", 404)
         stream = EventStream(sock, self._table, self._connections, self._settings, environ)
         stream.write(self._head(environ))
-        self._open(client_id, stream)
+        mark = environ.get("HTTP_LAST_EVENT_ID", "")
+        self._open(client_id, stream, mark if _MARK.fullmatch(mark) else "")
         stream.start()
         raise StopIteration
 
-    def _open(self, client_id: str, stream: EventStream) -> None:
+    def _open(self, client_id: str, stream: EventStream, mark: str) -> None:
+        """A browser gives up for good on any answer but 200, so a failure that will pass must be
+        none: the connection ends without a word, and the browser tries again (WHATWG HTML,
+        9.2.3)."""
         try:
-            self._connections.open(client_id, stream)
+            self._connections.open(client_id, stream, mark)
         except UnknownClient:
             raise BadRequest("event stream of an unknown client", 404) from None
         except EngineError as error:
-            raise BadRequest(f"event stream cannot be opened: {error}", 503) from error
+            log.warning("event stream not opened: %s", error)
+            raise StopIteration from None
 
     def _head(self, environ: Environ) -> bytes:
         headers = [("Content-Type", "text/event-stream"), NO_CACHE, NO_SNIFF,

@@ -10,8 +10,11 @@ what the kernel does not take at once waits in a buffer until it does.
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import ssl
+import termios
+from array import array
 from contextlib import suppress
 from enum import Enum
 from sys import intern
@@ -62,6 +65,14 @@ def kept(environ: Environ) -> Environ:
         for key, value in environ.items()
         if key not in _DROPPED and not key.startswith("HTTP_SEC_WEBSOCKET_")
     }
+
+
+class Deed(Enum):
+    """What a peer has to do in time."""
+
+    READ = "read"
+    CLOSE = "close"
+    ANSWER = "answer a ping"
 
 
 class State(Enum):
@@ -118,6 +129,10 @@ class TakenSocket:
         """End it in the way of its protocol; ``code`` and ``reason`` are those of a WebSocket."""
         self.finish()
 
+    def leave(self, code: int, reason: str) -> None:
+        """End it likewise, once the peer has said what has arrived."""
+        self.close(code, reason)
+
     def may_read(self) -> bool:
         """False to leave what the peer sends in the kernel, which in the end stops the peer."""
         return not self._full
@@ -134,7 +149,7 @@ class TakenSocket:
         # Below gevent's wrapper: what would block raises at once, and a send costs 20 % less.
         raw = self._sock if tls else getattr(self._sock, "_sock", self._sock)
         self._send, self._recv = raw.send, raw.recv
-        _tune(self._sock, self.interval)
+        _tune(self._sock)
         self.state = State.OPEN
         self._table.add(self)
         head, self._buffer = self._buffer, None
@@ -203,6 +218,17 @@ class TakenSocket:
         """False while what the peer sends is left in the kernel."""
         return self._reader is not None
 
+    @property
+    def is_flushed(self) -> bool:
+        """Has the peer's machine confirmed every byte? (Where that cannot be known: is all of it
+        sent?)"""
+        if self._buffer is not None or self.state is not State.OPEN:
+            return False
+        unsent = array("i", [0])
+        with suppress(OSError):
+            fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, unsent)  # SIOCOUTQ of Linux
+        return unsent[0] == 0
+
     # Callbacks of the hub
 
     def _readable(self) -> None:
@@ -234,7 +260,7 @@ class TakenSocket:
         del self._buffer[:sent]
         if self._buffer:
             if sent:
-                self._table.expect(self, WRITE_TIMEOUT)
+                self._table.expect(self, Deed.READ, WRITE_TIMEOUT)
             return
         self._stop_writing()
         if self.state is State.CLOSING:
@@ -256,18 +282,18 @@ class TakenSocket:
     def _wait(self, rest: bytes) -> None:
         self._buffer = bytearray(rest)
         self._writer = watch_write(self._sock, self._writable)
-        self._table.expect(self, WRITE_TIMEOUT)
+        self._table.expect(self, Deed.READ, WRITE_TIMEOUT)
 
     def _stop_writing(self) -> None:
         self._buffer = None
         if self._writer is not None:
             self._writer.stop()
             self._writer = None
-        self._table.unexpect(self)
+        self._table.unexpect(self, Deed.READ)
 
     def _half_close(self) -> None:
         # Closing at once would lose what the peer has not read if it still sends (RST).
-        self._table.expect(self, CLOSE_TIMEOUT)
+        self._table.expect(self, Deed.CLOSE, CLOSE_TIMEOUT)
         unwrap = getattr(self._sock, "unwrap", None)
         with suppress(OSError, ValueError):
             if unwrap is not None:
@@ -278,10 +304,10 @@ class TakenSocket:
             self.abort()
 
 
-def _tune(sock: socket.socket, interval: float) -> None:
-    """Send at once; give up on a peer that confirms nothing for two intervals."""
+def _tune(sock: socket.socket) -> None:
+    """Send at once; give up on a peer whose machine confirms nothing."""
     with suppress(OSError):  # not TCP
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-            patience = int(max(2 * interval, WRITE_TIMEOUT) * 1000)
+            patience = int(WRITE_TIMEOUT * 1000)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience)

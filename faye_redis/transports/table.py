@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ..concurrency import monotonic, sleep, spawn
 from ..errors import BadRequest
-from .sockets import State, TakenSocket
+from .sockets import Deed, State, TakenSocket
 
 log = logging.getLogger("faye_redis.sockets")
 
@@ -27,7 +27,7 @@ class SocketTable:
         self._limit = limit
         self._closed = False
         self._visits: dict[float, dict[TakenSocket, float]] = {}
-        self._expected: dict[TakenSocket, float] = {}
+        self._expected: dict[tuple[TakenSocket, Deed], float] = {}
         self._sweeping = False
 
     def __len__(self) -> int:
@@ -36,6 +36,11 @@ class SocketTable:
     def sockets(self) -> list[TakenSocket]:
         """Those that are open now."""
         return [sock for visits in self._visits.values() for sock in visits]
+
+    @property
+    def is_closed(self) -> bool:
+        """Does it take no more sockets?"""
+        return self._closed
 
     def check(self) -> None:
         """Is there room for one more?
@@ -57,20 +62,21 @@ class SocketTable:
     def remove(self, sock: TakenSocket) -> None:
         """Forget a socket. Idempotent."""
         self._visits.get(sock.interval, {}).pop(sock, None)
-        self.unexpect(sock)
+        for deed in Deed:
+            self.unexpect(sock, deed)
 
-    def expect(self, sock: TakenSocket, seconds: float) -> None:
+    def expect(self, sock: TakenSocket, deed: Deed, seconds: float) -> None:
         """Abort ``sock`` unless there is an ``unexpect`` or another ``expect`` in time."""
-        self._expected[sock] = monotonic() + seconds
+        self._expected[sock, deed] = monotonic() + seconds
 
-    def unexpect(self, sock: TakenSocket) -> None:
+    def unexpect(self, sock: TakenSocket, deed: Deed) -> None:
         """What was expected of ``sock`` has happened."""
-        self._expected.pop(sock, None)
+        self._expected.pop((sock, deed), None)
 
     def sweep(self, now: float) -> None:
         """Abort the sockets that are overdue and visit those whose time has come."""
-        for sock in [sock for sock, due in self._expected.items() if due <= now]:
-            log.info("socket dropped: the peer did not read or close in time")
+        for sock, deed in [expected for expected, due in self._expected.items() if due <= now]:
+            log.info("socket dropped: the peer did not %s in time", deed.value)
             sock.abort()
         for interval, visits in self._visits.items():
             for sock in _due(visits, now):

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -24,7 +25,7 @@ from ..bayeux.messages import parse
 from ..concurrency import monotonic, sleep, spawn
 from ..errors import BadRequest, Superseded
 from .responses import Environ
-from .sockets import State, TakenSocket, kept
+from .sockets import Deed, State, TakenSocket, kept
 
 if TYPE_CHECKING:
     from ..bayeux.server import PendingReply
@@ -37,11 +38,14 @@ MAX_FRAGMENTS: Final = 1024
 MAX_PINGS: Final = 1000
 """Pings accepted between two visits of the sweeper."""
 
+MAX_DIGITS: Final = 15
+"""Length of a number that a pong may bring back."""
+
 MAX_PONGS: Final = 16
 """Pongs sent for what one read brought: the last ones (RFC 6455, 5.5.3 asks for one)."""
 
-MAX_SILENCE: Final = 2
-"""Pings of ours without a sign of life from the peer, after which it counts as gone."""
+PONG_TIMEOUT: Final = 10.0
+"""Seconds a peer has to give a sign of life after a ping, or else it counts as gone."""
 
 VISIT_INTERVAL: Final = 25.0
 """Seconds between visits of the sweeper when pings are off."""
@@ -53,8 +57,6 @@ _TOO_MANY_PINGS: Final = (CloseCode.POLICY_VIOLATION, "too many pings")
 _TOO_MANY_FRAGMENTS: Final = (CloseCode.POLICY_VIOLATION, "too many fragments")
 _BINARY: Final = (CloseCode.UNSUPPORTED_DATA, "text only")
 _INVALID_UTF8: Final = (CloseCode.INVALID_DATA, "invalid UTF-8")
-
-_PING: Final = Frame(Opcode.PING, b"").serialize(mask=False)
 
 log = logging.getLogger("faye_redis.websocket")
 
@@ -69,6 +71,10 @@ def _shared_frame(items: tuple[bytes, ...]) -> bytes:
     return text_frame(items)
 
 
+def _ping(number: int) -> bytes:
+    return Frame(Opcode.PING, b"%d" % number).serialize(mask=False)
+
+
 def _size_on_wire(frame: Frame) -> int:
     """Bytes of a client's frame, at least: its length may be written longer than it has to be."""
     size = len(frame.data)
@@ -78,8 +84,10 @@ def _size_on_wire(frame: Frame) -> int:
 class WebSocket(TakenSocket):
     """One open WebSocket: a ``Stream`` of ``connections``, a ``Link`` of the server."""
 
-    __slots__ = ("_fragments", "_inbox", "_leave", "_parts", "_pings", "_protocol", "_silence",
-                 "_speak_by", "_transport", "_unread", "request")
+    __slots__ = ("_alive", "_checkpoint", "_fragments", "_inbox", "_leave", "_parts", "_pings",
+                 "_protocol", "_speak_by", "_transport", "_unconfirmed", "_unread", "request")
+
+    confirms = True
 
     def __init__(
         self, sock: socket.socket, transport: WebSocketTransport, request: Environ
@@ -95,15 +103,26 @@ class WebSocket(TakenSocket):
         self._fragments: bytearray | None = None  # a message whose last frame has not come
         self._parts = 0
         self._leave: tuple[int, str] | None = None
-        self._silence = 0
+        self._alive = True  # nothing is expected
         self._pings = 0
+        self._checkpoint = 0
+        self._unconfirmed: deque[tuple[int, Callable[[], None]]] | None = None
         self._speak_by = monotonic() + 2 * settings.timeout
 
     # Stream
 
-    def push(self, payloads: Sequence[bytes]) -> bool:
+    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
         """Send messages; see ``Stream.push``. A tuple is framed once for all its sockets."""
         return self.write(_shared_frame(tuple(payloads)))
+
+    def checkpoint(self, done: Callable[[], None]) -> None:
+        """See ``Stream.checkpoint``: the pong to a ping behind it tells that something has
+        arrived (RFC 6455, 5.5.2: a peer must answer)."""
+        self._checkpoint += 1
+        if self._unconfirmed is None:
+            self._unconfirmed = deque()
+        self._unconfirmed.append((self._checkpoint, done))
+        self.write(_ping(self._checkpoint))
 
     def reply(self, items: list[bytes]) -> None:
         """Send the replies ``items`` in one frame; see ``Stream.reply``."""
@@ -141,6 +160,9 @@ class WebSocket(TakenSocket):
     def drained(self) -> None:
         self._transport.connections.drained(self)
 
+    def leave(self, code: int, reason: str) -> None:
+        self._transport.connections.let_go(self, code, reason)
+
     def ended(self) -> None:
         self._transport.connections.closed(self)
 
@@ -152,17 +174,15 @@ class WebSocket(TakenSocket):
             self._check_life()
 
     def _check_life(self) -> None:
-        if not self.reading:
-            self._silence = 0  # its pongs are not read: that is no fault of the peer
-        if self._silence >= MAX_SILENCE:
-            log.info("WebSocket dropped: its peer does not answer pings")
-            self.abort()
-            return
-        self._silence += 1
-        self.write(_PING)
+        self.write(_ping(self._checkpoint))
+        if self.reading:  # else its pongs are not read: that is no fault of the peer
+            self._alive = False
+            self._table.expect(self, Deed.ANSWER, PONG_TIMEOUT)
 
     def received(self, data: bytes) -> None:
-        self._silence = 0
+        if not self._alive:
+            self._alive = True
+            self._table.unexpect(self, Deed.ANSWER)
         protocol = self._parser()
         protocol.receive_data(data)
         self._unread += len(data)
@@ -195,6 +215,9 @@ class WebSocket(TakenSocket):
         if frame.opcode is Opcode.PING:
             self._pings += 1
             return _TOO_MANY_PINGS if self._pings > MAX_PINGS else None
+        if frame.opcode is Opcode.PONG:
+            self._confirm(bytes(frame.data))
+            return None
         if frame.opcode is Opcode.BINARY:
             return _BINARY
         if frame.opcode is Opcode.TEXT and frame.fin:
@@ -202,6 +225,16 @@ class WebSocket(TakenSocket):
         if frame.opcode in (Opcode.TEXT, Opcode.CONT):
             return self._take_fragment(frame)
         return None
+
+    def _confirm(self, payload: bytes) -> None:
+        """A pong answers its ping and all before it, which need none of their own (RFC 6455,
+        5.5.3); one that answers nothing is allowed, too."""
+        if self._unconfirmed is None or not payload.isdigit() or len(payload) > MAX_DIGITS:
+            return
+        while self._unconfirmed and self._unconfirmed[0][0] <= int(payload):
+            self._unconfirmed.popleft()[1]()
+        if not self._unconfirmed:
+            self._unconfirmed = None
 
     def _take_fragment(self, frame: Frame) -> Problem | None:
         if self._fragments is None:

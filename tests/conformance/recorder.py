@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -20,21 +20,21 @@ class Recorder:
     def messages(self, batch: list[Message]) -> None:
         self.heard += batch
 
-    def released(self, client_id: str, epoch: int) -> None:
+    def released(self, client_id: str, epoch: int, heard: int) -> None:
         """As a worker without a stream of the client."""
         self.calls.append(("released", client_id, epoch))
 
-    def changed(self, client_id: str, version: int) -> None:
+    def changed(self, client_id: str, version: int, since: int) -> None:
         self.calls.append(("changed", client_id, version))
 
     def destroyed(self, client_id: str) -> None:
         self.calls.append(("destroyed", client_id))
 
-    def delivered(self, heard: int) -> int:
+    def delivered(self, heard: int, written: bool) -> int:
         return heard
 
-    def resume(self, client_id: str, connect_id: str) -> None:
-        self.calls.append(("resume", client_id, connect_id))
+    def connected(self, client_id: str, connect_id: str) -> None:
+        self.calls.append(("connected", client_id, connect_id))
 
     def recovered(self) -> None:
         self.calls.append(("recovered",))
@@ -44,19 +44,29 @@ class Recorder:
 
 
 class RecordingStream:
-    """A stream that takes everything, or nothing while ``full``."""
+    """A stream that takes everything, or nothing while ``full``, and whose peer confirms at once,
+    or not while ``silent``."""
 
     request = None
+    confirms = True
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
         self.replies: list[Any] = []
         self.closed_with: int | None = None
         self.full = False
+        self.silent = False
+        self.unconfirmed: list[Callable[[], None]] = []
 
-    def push(self, payloads: Sequence[bytes]) -> bool:
+    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
         self.payloads += payloads
         return not self.full
+
+    def checkpoint(self, done: Callable[[], None]) -> None:
+        if self.silent:
+            self.unconfirmed.append(done)
+        else:
+            done()
 
     def reply(self, items: list[bytes]) -> None:
         self.replies += [orjson.loads(item) for item in items]

@@ -12,7 +12,7 @@ from faye_redis.errors import Superseded, UnknownClient
 from faye_redis.settings import EngineSettings
 from support.waiting import eventually
 
-from .worker import Worker, is_held
+from .worker import Worker, is_confirmed, is_held
 
 Start = Callable[..., Worker]
 
@@ -195,7 +195,7 @@ class TestStreams:
         client_id = worker.client("/a")
         stream = worker.stream(client_id)
         worker.publish("/a", 1)
-        eventually(lambda: stream.payloads)
+        eventually(lambda: is_confirmed(worker, client_id))
         worker.connections.closed(stream)
         worker.publish("/a", 2)
         assert worker.poll(client_id, 2) == [2]
@@ -204,7 +204,7 @@ class TestStreams:
         client_id = worker.client("/a")
         stream = worker.stream(client_id)
         worker.publish("/a", 1)
-        eventually(lambda: stream.payloads)
+        eventually(lambda: is_confirmed(worker, client_id))
         connection = worker.connections._clients[client_id]
         worker.connections.closed(stream)
         eventually(lambda: worker.engine.session(client_id, connection.session.epoch).cursor

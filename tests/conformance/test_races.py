@@ -82,7 +82,6 @@ def test_a_position_does_not_pass_a_subscription_that_is_not_known_yet(worker: W
     worker.connections.closed(stream)
     eventually(lambda: saved.waiting)
     del worker.connections.changed
-    worker.connections._positions._left.clear()
     assert "new" in worker.poll(client_id, 2)
 
 
@@ -95,7 +94,7 @@ def test_a_closed_connection_is_not_followed_again_by_a_late_reload(worker: Work
     eventually(lambda: gate.waiting)
     worker.connections.closed(stream)
     gate.open()
-    eventually(lambda: not worker.connections._positions._unsaved)
+    eventually(lambda: not worker.connections._positions.ending)
     assert worker.connections._followers._connections == {}
 
 
@@ -139,7 +138,7 @@ def test_what_is_merged_in_while_an_extension_waits_is_not_lost(worker: Worker) 
     worker.publish("/a", "late")
     eventually(lambda: waiting)
     worker.publish("/a", "last")
-    told(client_id, worker.connections._clients[client_id].session.version + 1)
+    told(client_id, worker.connections._clients[client_id].session.version + 1, 0)
     for count in range(3):
         eventually(lambda count=count: len(waiting) > count)
         waiting[count]()

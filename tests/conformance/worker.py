@@ -11,6 +11,7 @@ from faye_redis.bayeux.monitoring import Monitor
 from faye_redis.bayeux.server import BayeuxServer, Exchange, PendingReply
 from faye_redis.concurrency import Event
 from faye_redis.connections import Connections
+from faye_redis.connections.subscriber import Subscriber
 from faye_redis.engines import create_engine
 from faye_redis.engines.base import Engine
 from faye_redis.settings import EngineSettings, Settings
@@ -65,6 +66,13 @@ class Worker:
         stream = RecordingStream()
         self.connections.bind(stream, self.pending(client_id, number, hold))
         return stream
+
+
+def is_confirmed(worker: Worker, client_id: str) -> bool:
+    """Has the peer of the client's stream everything that was published?"""
+    connection = worker.connections._clients[client_id]
+    assert isinstance(connection, Subscriber)
+    return connection.is_settled and connection.position > connection.session.cursor
 
 
 def is_held(worker: Worker, client_id: str) -> bool:

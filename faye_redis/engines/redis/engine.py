@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,16 @@ from ..base import (
     Batch,
     EngineEvents,
     Message,
+    Owed,
+    Progress,
     Session,
+    Standing,
     Verdict,
     log_retention,
     merge,
     new_client_id,
 )
+from ..handover import Handovers
 from .client import check, create_client, create_subscriber_client, retried
 from .control import Control
 from .keys import Keys
@@ -55,7 +59,7 @@ class RedisEngine:
         self._keys = Keys(settings.namespace, settings.database)
         self._redis = create_client(settings)
         self._scripts = Scripts(self._redis)
-        self._control = Control(self._redis, self._keys, settings)
+        self._handovers = Handovers()
         self._removal = Removal(self._redis, self._scripts, self._keys, settings)
         self._timeout = round(settings.client_timeout * 1000)
         self._lifetime = round(max(settings.subscription_ttl, 2 * settings.client_timeout) * 1000)
@@ -65,20 +69,20 @@ class RedisEngine:
         self._server_lifetime = round(2 * settings.client_timeout) + 60
         self._listener: Listener | None = None
         self._heart: Task | None = None
+        self._has_written = False
         self._last_beat, self._outage_end = monotonic(), -inf
         self._kept_clients = self._kept_channels = monotonic()
 
     def start(self, events: EngineEvents) -> None:
         self.server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._events = events
-        self._control.start(self.server_id, events)
         self._listener = Listener(
             create_subscriber_client(self._settings).connection_pool,
             self._keys,
             self.server_id,
             self._settings.operation_timeout,
             events.messages,
-            self._control.received,
+            Control(events, self._handovers, self._heard).received,
             self._recover,
         )
         try:
@@ -90,6 +94,9 @@ class RedisEngine:
         self._listener.start()
         self._last_beat = monotonic()
         self._heart = spawn(self._beat)
+
+    def _heard(self) -> int:
+        return self._listener.last_id if self._listener else 0
 
     @retried
     def _load_scripts(self) -> None:
@@ -115,18 +122,12 @@ class RedisEngine:
         self._scripts.run("create", keys, client_id, self._lifetime)
         return client_id
 
-    def touch(self, client_id: str, stream_connect: str | None = None) -> None:
-        worker = self._touch(client_id)
-        if stream_connect is not None:
-            self._control.tell(worker, "resume", client_id, stream_connect)
-
     @retried
-    def _touch(self, client_id: str) -> str:
+    def touch(self, client_id: str, stream_connect: str | None = None) -> None:
         keys = [self._keys.client(client_id), self._keys.clients]
-        found, *worker = self._scripts.run("touch", keys, client_id, self._timeout)
-        if not found:
+        connect = () if stream_connect is None else (stream_connect, self._keys.server_channel(""))
+        if not self._scripts.run("touch", keys, client_id, self._timeout, *connect):
             raise UnknownClient(client_id)
-        return str(worker[0].decode())
 
     def ping(self, client_ids: Collection[str]) -> None:
         for some in _chunks(list(client_ids), _MOST_AT_ONCE):
@@ -146,7 +147,6 @@ class RedisEngine:
 
     def destroy_client(self, client_id: str) -> list[str]:
         for removed in self._removal.remove([client_id]):
-            self._control.tell(removed.holder, "destroyed", client_id)
             return removed.channels
         raise UnknownClient(client_id)
 
@@ -157,7 +157,6 @@ class RedisEngine:
         for batch in self._removal.expired():
             count += len(batch)
             for removed in batch:
-                self._control.tell(removed.holder, "destroyed", removed.client_id)
                 if self._events:
                     self._events.expired(removed.client_id, removed.channels)
         if thorough:
@@ -181,19 +180,13 @@ class RedisEngine:
         keys = self._client_keys(client_id) + self._keys.channel_sides(names)
         return self._change("unsubscribe", client_id, keys, *names)
 
-    def _change(self, verb: str, client_id: str, keys: list[str], *args: Any) -> list[str]:
-        status, *reply = self._run_change(verb, client_id, keys, *args)
-        if not status:
-            raise UnknownClient(client_id)
-        version, holder, *changed = reply
-        # Also if nothing changed: the first answer of a repeated call may have been lost.
-        self._control.tell(holder.decode(), "changed", client_id, version)
-        return [name.decode() for name in changed]
-
     @retried
-    def _run_change(self, verb: str, client_id: str, keys: list[str], *args: Any) -> list[Any]:
-        reply: list[Any] = self._scripts.run(verb, keys, client_id, self._timeout, *args)
-        return reply
+    def _change(self, verb: str, client_id: str, keys: list[str], *args: Any) -> list[str]:
+        found, *changed = self._scripts.run(
+            verb, keys, client_id, self._timeout, self._keys.server_channel(""), *args)
+        if not found:
+            raise UnknownClient(client_id)
+        return [name.decode() for name in changed]
 
     # Messages
 
@@ -209,7 +202,7 @@ class RedisEngine:
                 payload,
                 channel,
                 *self._log_limits,
-                self._listener.last_id if self._listener else 0,
+                self._heard(),
                 *[self._keys.publish_channel(name) for name in names],
             )
         )
@@ -249,6 +242,7 @@ class RedisEngine:
             int(stream),
             self._timeout,
             self._lifetime,
+            self._keys.server_channel(""),
         )
         session = self._session(client_id, reply)
         if reply[-1]:
@@ -265,16 +259,16 @@ class RedisEngine:
             raise UnknownClient(client_id)
         if reply[0] == 2:
             raise Superseded("a newer connection holds the client")
-        _, epoch, version, cursor, repeat_to, previous, streams, subscriptions, _ = reply
-        pairs = iter(subscriptions)
+        _, epoch, version, cursor, repeat_to, owed, subscriptions, _ = reply
+        pairs, streams = iter(subscriptions), iter(owed)
         return Session(
             epoch,
             version,
             int(cursor),
             {name.decode(): int(start) for name, start in zip(pairs, pairs, strict=True)},
             int(repeat_to) if repeat_to else None,
-            previous.decode(),
-            bool(previous and streams),
+            tuple(Owed(server.decode(), at, bool(follows), bool(heard)) for
+                  server, at, follows, heard in zip(*[streams] * 4, strict=True)),
         )
 
     @retried
@@ -286,14 +280,35 @@ class RedisEngine:
         return Verdict(self._scripts.run("answer", keys, *args).decode())
 
     @retried
-    def save(
-        self, client_id: str, epoch: int, version: int, position: int, closed: bool
-    ) -> None:
-        keys = [self._keys.client(client_id)]
-        self._scripts.run("save", keys, epoch, version, position, int(closed))
+    def save(self, positions: Sequence[Progress]) -> None:
+        for start in range(0, len(positions), _MOST_AT_ONCE):
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for progress in positions[start : start + _MOST_AT_ONCE]:
+                    self._save(pipeline, *progress)
+                pipeline.execute()
 
-    def release(self, client_id: str, session: Session) -> int:
-        return self._control.release(client_id, session)
+    def _save(
+        self, pipeline: Any, client_id: str, epoch: int, version: int, position: int,
+        standing: Standing,
+    ) -> None:
+        keys = [self._keys.client(client_id), self._keys.subscriptions(client_id)]
+        self._scripts.run("save", keys, client_id, self.server_id, epoch, version, position,
+                          standing.value, self._keys.server_channel(""), pipeline=pipeline)
+
+    def release(self, client_id: str, session: Session, stream: bool) -> int:
+        answers = self._handovers.wait(client_id, session.owed)
+        silent = [one for one, answer in zip(session.owed, answers, strict=True) if answer is None]
+        left = [self._last_position(one.server_id) for one in silent if one.follows]
+        position = max([session.cursor, *left, *filter(None, answers)])
+        if silent:
+            standing = Standing.OWN if stream else Standing.TAKEN
+            self.save([Progress(client_id, session.epoch, session.version, position, standing)])
+        return position
+
+    @retried
+    def _last_position(self, server_id: str) -> int:
+        """What a worker that is gone has left; each wrote its own once a second."""
+        return int(self._redis.hget(self._keys.server(server_id), "position") or 0)
 
     # The life of the worker
 
@@ -321,7 +336,10 @@ class RedisEngine:
 
     def _beat_once(self) -> None:
         assert self._events and self._listener
-        self._show_alive(self._events.delivered(self._listener.last_id))
+        position = self._events.delivered(self._listener.last_id, self._has_written)
+        self._has_written = False
+        self._show_alive(position)
+        self._has_written = True
         self._note_beat()
         self._listener.hope()
         if self._is_due(self._kept_channels):

@@ -7,7 +7,7 @@ key (after the namespace)  type        what                                     
                                        (0: being removed)
 ``clients:<id>``           hash        created_at, epoch, version, cursor, sent,  subscription_ttl
                                        connect_id, server_id, stream_server,
-                                       stream_epoch, kept_at
+                                       owed, kept_at
 ``subscriptions:<id>``     hash        channel or pattern -> message id from      subscription_ttl
                                        which (exclusive) it counts
 ``channels:<channel>``     set         ids of the clients subscribed to exactly   subscription_ttl
@@ -17,9 +17,12 @@ key (after the namespace)  type        what                                     
 ``last_id``                string      the last message id issued                 for ever
 ``operations:<operation>`` string      the message id a publish was given         60 s
 ``servers:<server_id>``    hash        host, pid of a worker; position: all its   2 client_timeout
-                                       sockets have got everything up to it       + 60 s
+                                       streams that follow have confirmed it      + 60 s
 ``locks:cleanup``          string      who cleans up now (token)                  30 s, extended
 ========================== =========== ========================================== ==============
+
+``owed`` names streams that may have delivered more than ``cursor`` says: server id, "/", epoch of
+each, and "!" unless the position of its server holds for it.
 
 Lifetimes are kept fresh while the key is in use (at most one command per key per half lifetime);
 a live client's keys never run out.

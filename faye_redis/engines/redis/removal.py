@@ -8,6 +8,7 @@ clean-up finds and finishes it.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,8 +31,6 @@ class Removed(NamedTuple):
     """A client that this call, and no other one, removed."""
 
     client_id: str
-    holder: str
-    """Server id of the worker that holds its connection, or ''."""
     channels: list[str]
 
 
@@ -46,32 +45,27 @@ class Removal:
         self._keys = keys
         self._settings = settings
 
-    @retried
     def remove(self, client_ids: list[str], expired: bool = False) -> list[Removed]:
         """Remove clients; with ``expired`` only those that are, without it only those that are
         not: that is judged where it is done, in the script. Two round trips."""
-        replies = self._begin(client_ids, "expired" if expired else "")
-        found = {
-            client_id: reply
-            for client_id, reply in zip(client_ids, replies, strict=True)
-            if reply != [-1]
-        }
-        channels = {id: [name.decode() for name in reply[2]] for id, reply in found.items()}
-        self._finish(channels)
-        return [
-            Removed(client_id, holder.decode(), channels[client_id])
-            for client_id, (removed, holder, _) in found.items()
-            if removed
-        ]
+        replies = self._begin(client_ids, secrets.token_hex(8), "expired" if expired else "")
+        found = [(client_id, removed, [name.decode() for name in channels])
+                 for client_id, (removed, *channels) in zip(client_ids, replies, strict=True)
+                 if removed >= 0]
+        self._finish({client_id: channels for client_id, _, channels in found})
+        return [Removed(client_id, channels) for client_id, removed, channels in found if removed]
 
-    def _begin(self, client_ids: list[str], condition: str) -> list[Any]:
-        timeout = round(self._settings.client_timeout * 1000)
+    @retried
+    def _begin(self, client_ids: list[str], call: str, condition: str) -> list[Any]:
+        args = (round(self._settings.client_timeout * 1000), self._keys.server_channel(""), call,
+                condition)
         with self._redis.pipeline(transaction=False) as pipeline:
             for id in client_ids:
                 keys = [self._keys.client(id), self._keys.subscriptions(id), self._keys.clients]
-                self._scripts.run("destroy", keys, id, timeout, condition, pipeline=pipeline)
+                self._scripts.run("destroy", keys, id, *args, pipeline=pipeline)
             return pipeline.execute()
 
+    @retried
     def _finish(self, channels: dict[str, list[str]]) -> None:
         with self._redis.pipeline(transaction=False) as pipeline:
             for client_id, names in channels.items():

@@ -66,6 +66,8 @@ class RecordingConnections:
         self.opened: list[tuple[str, Any]] = []
         self.drained_streams: list[Any] = []
         self.closed_streams: list[Any] = []
+        self.let_go_streams: list[Any] = []
+        self.marks: list[str] = []
         self.superseded = False
         self.on_open: Callable[[Any], None] = lambda stream: None
 
@@ -78,11 +80,16 @@ class RecordingConnections:
     def bind(self, stream: Any, pending: RecordingPending) -> None:
         self.bound.append((stream, pending))
 
-    def open(self, client_id: str, stream: Any) -> None:
+    def open(self, client_id: str, stream: Any, mark: str) -> None:
         if client_id != "known":
             raise UnknownClient(client_id)
+        self.marks.append(mark)
         self.opened.append((client_id, stream))
         self.on_open(stream)
+
+    def let_go(self, stream: Any, code: int, reason: str) -> None:
+        self.let_go_streams.append(stream)
+        stream.close(code, reason)
 
     def drained(self, stream: Any) -> None:
         self.drained_streams.append(stream)

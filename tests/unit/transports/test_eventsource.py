@@ -47,23 +47,23 @@ def test_opens(site: Site) -> None:
 
 def test_messages(site: Site) -> None:
     peer, stream = open_stream(site)
-    assert stream.push([b'{"n":1}', b'{"n":2}']) is True
-    assert peer.read_until(b"\r\n\r\n") == b'data: [{"n":1},{"n":2}]\r\n\r\n'
+    assert stream.push([b'{"n":1}', b'{"n":2}'], "1-1") is True
+    assert peer.read_until(b"\r\n\r\n") == b'id: 1-1\r\ndata: [{"n":1},{"n":2}]\r\n\r\n'
     stream.reply([b'{"n":3}'])
     assert peer.read_until(b"\r\n\r\n") == b'data: [{"n":3}]\r\n\r\n'
 
 
 def test_line_ends_become_data_lines(site: Site) -> None:
     peer, stream = open_stream(site)
-    stream.push([b'{"n":\n1,\r\n"m":\r2}'])
+    stream.push([b'{"n":\n1,\r\n"m":\r2}'], "1-1")
     assert peer.read_until(b"\r\n\r\n") == (
-        b'data: [{"n":\r\ndata: 1,\r\ndata: "m":\r\ndata: 2}]\r\n\r\n')
+        b'id: 1-1\r\ndata: [{"n":\r\ndata: 1,\r\ndata: "m":\r\ndata: 2}]\r\n\r\n')
 
 
 def test_messages_pushed_while_it_opens_come_behind_the_head(site: Site) -> None:
-    site.connections.on_open = lambda stream: stream.push([b'{"n":1}'])
+    site.connections.on_open = lambda stream: stream.push([b'{"n":1}'], "1-1")
     peer, _ = open_stream(site)
-    assert peer.read_until(b"\r\n\r\n") == b'data: [{"n":1}]\r\n\r\n'
+    assert peer.read_until(b"\r\n\r\n") == b'id: 1-1\r\ndata: [{"n":1}]\r\n\r\n'
 
 
 def test_closed_while_it_opens(site: Site) -> None:
@@ -87,8 +87,14 @@ def test_store_is_down(site: Site) -> None:
     def fail(stream: Any) -> None:
         raise EngineUnavailable("down")
     site.connections.on_open = fail
-    answer = site.call(stream_request(site, **{"gunicorn.socket": object()}))
-    assert (answer.status, answer.headers["Retry-After"]) == ("503 Service Unavailable", "5")
+    with pytest.raises(StopIteration):  # no answer: a browser would not come back after one
+        site.call(stream_request(site, **{"gunicorn.socket": object()}))
+
+
+def test_no_stream_while_the_worker_stops(site: Site) -> None:
+    site.transports.close(0)
+    with pytest.raises(StopIteration):
+        site.call(stream_request(site, **{"gunicorn.socket": object()}))
 
 
 def test_no_stream_over_a_shared_connection(site: Site) -> None:
@@ -133,24 +139,24 @@ def test_pings(make_site: Callable[..., Site], ping: float, interval: float) -> 
     peer, stream = open_stream(site)
     sweep(site, interval - 1)
     sweep(site, interval + 0.5)
-    assert stream.push([b"{}"])
+    assert stream.push([b"{}"], "1-1")
     assert peer.read_until(b"\r\n\r\n") == b":\r\n\r\n"
-    assert peer.read_until(b"\r\n\r\n") == b"data: [{}]\r\n\r\n"
+    assert peer.read_until(b"\r\n\r\n") == b"id: 1-1\r\ndata: [{}]\r\n\r\n"
 
 
 def test_without_pings(make_site: Callable[..., Site]) -> None:
     site = make_site(ping=False)
     peer, stream = open_stream(site)
     sweep(site, 1000)
-    assert stream.push([b"{}"])
-    assert peer.read_until(b"\r\n\r\n") == b"data: [{}]\r\n\r\n"
+    assert stream.push([b"{}"], "1-1")
+    assert peer.read_until(b"\r\n\r\n") == b"id: 1-1\r\ndata: [{}]\r\n\r\n"
 
 
 def test_what_the_client_sends_is_thrown_away(site: Site) -> None:
     peer, stream = open_stream(site)
     peer.send(b"GET / HTTP/1.1\r\n\r\n" * 1000)
-    assert stream.push([b"{}"])
-    assert peer.read_until(b"\r\n\r\n") == b"data: [{}]\r\n\r\n"
+    assert stream.push([b"{}"], "1-1")
+    assert peer.read_until(b"\r\n\r\n") == b"id: 1-1\r\ndata: [{}]\r\n\r\n"
 
 
 def test_client_goes(site: Site) -> None:
@@ -158,7 +164,7 @@ def test_client_goes(site: Site) -> None:
     peer.sock.close()
     eventually(lambda: site.connections.closed_streams == [stream])
     assert stream.state is State.GONE
-    assert stream.push([b"{}"]) is False
+    assert stream.push([b"{}"], "1-1") is False
 
 
 def test_close(site: Site) -> None:
@@ -172,9 +178,9 @@ def test_slow_client(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1000)
     peer, stream = open_stream(site)
     big = b'"%s"' % (b"x" * 2_000_000)
-    assert stream.push([big]) is False
+    assert stream.push([big], "1-1") is False
     assert site.connections.drained_streams == []
-    assert peer.read_until(b"\r\n\r\n") == b"data: [" + big + b"]\r\n\r\n"
+    assert peer.read_until(b"\r\n\r\n") == b"id: 1-1\r\ndata: [" + big + b"]\r\n\r\n"
     eventually(lambda: site.connections.drained_streams == [stream])
 
 
@@ -182,3 +188,23 @@ def test_worker_stops(site: Site) -> None:
     peer, _ = open_stream(site)
     site.transports.close(0)
     peer.expect_end()
+
+
+@pytest.mark.parametrize(("sent", "mark"), [
+    ("1764000000000000-3", "1764000000000000-3"), ("", ""), ("x", ""), ("1-", ""), ("1-2-3", ""),
+    ("99999999999999999-1", ""), ("\u0661-1", "")])
+def test_a_browser_that_comes_back_says_what_it_has(site: Site, sent: str, mark: str) -> None:
+    open_stream(site, HTTP_LAST_EVENT_ID=sent)
+    assert site.connections.marks == [mark]
+
+
+def test_a_checkpoint_waits_for_the_peer(site: Site) -> None:
+    peer, stream = open_stream(site)
+    done: list[int] = []
+    stream.push([b'"%s"' % (b"x" * 20_000_000)], "1-1")
+    stream.checkpoint(lambda: done.append(1))
+    assert done == []
+    peer.read_until(b'"]\r\n\r\n')
+    eventually(lambda: stream.is_flushed)
+    stream.checkpoint(lambda: done.append(2))
+    assert done == [2]

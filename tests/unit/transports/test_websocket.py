@@ -137,8 +137,8 @@ def test_frame_with_only_a_connect_gets_no_frame(site: Site) -> None:
 def test_pushed_messages(site: Site) -> None:
     peer = site.websocket()
     stream = bound(site, peer)
-    assert stream.push([b'{"id":"1"}', b'{"id":"2"}']) is True
-    assert stream.push((b'{"id":"3"}',)) is True
+    assert stream.push([b'{"id":"1"}', b'{"id":"2"}'], "1-1") is True
+    assert stream.push((b'{"id":"3"}',), "1-1") is True
     assert peer.replies() == [{"id": "1"}, {"id": "2"}]
     assert peer.replies() == [{"id": "3"}]
 
@@ -339,7 +339,7 @@ def test_close_from_here(site: Site) -> None:
     stream.close(1000, "good-bye")
     assert peer.frame() == (CLOSE, b"\x03\xe8good-bye")
     peer.expect_end()
-    assert stream.push([b"{}"]) is False
+    assert stream.push([b"{}"], "1-1") is False
     stream.reply([b"{}"])
     stream.close(1001, "again")
     peer.send(frame(CLOSE, b"\x03\xe8"))
@@ -420,6 +420,7 @@ def test_worker_stops(site: Site, jitter: float) -> None:
     peers = [site.websocket() for _ in range(3)]
     site.transports.close(jitter)
     assert [peer.close_code() for peer in peers] == [1001, 1001, 1001]
+    assert len(site.connections.let_go_streams) == (3 if jitter else 0)
     answer = site.call({**site.environ("GET"), **UPGRADE, "gunicorn.socket": object()})
     assert answer.status == "503 Service Unavailable"
 
@@ -431,18 +432,19 @@ def test_pings_and_pongs(site: Site) -> None:
     stream = bound(site, peer)
     for minute in range(1, 6):
         sweep(site, minute * 60)
-        assert peer.frame() == (PING, b"")
+        assert peer.frame() == (PING, b"0")
+        assert not stream._alive
         peer.send(frame(PONG))
-        eventually(lambda: stream._silence == 0)
+        eventually(lambda: stream._alive)
 
 
 def test_sweeper_runs_by_itself_while_there_are_sockets(make_site: Callable[..., Site]) -> None:
     site = make_site(ping=0.1)
     peer = site.websocket()
-    assert peer.frame() == (PING, b"")
+    assert peer.frame() == (PING, b"0")
     peer.sock.close()
     eventually(lambda: not site.transports._table._sweeping)
-    assert site.websocket().frame() == (PING, b"")
+    assert site.websocket().frame() == (PING, b"0")
 
 
 def test_ping_comes_after_its_interval(make_site: Callable[..., Site]) -> None:
@@ -450,22 +452,41 @@ def test_ping_comes_after_its_interval(make_site: Callable[..., Site]) -> None:
     peer = site.websocket()
     stream = bound(site, peer)
     sweep(site, 39)
-    assert stream._silence == 0
+    assert stream._alive
     sweep(site, 41)
-    assert stream._silence == 1
-    sweep(site, 80)
-    assert stream._silence == 1
+    assert not stream._alive
 
 
-def test_silent_peer_is_dropped_after_two_intervals(site: Site) -> None:
+def test_silent_peer_is_dropped(site: Site) -> None:
     peer = site.websocket()
     stream = bound(site, peer)
-    for minute in (1, 2, 3):
-        assert stream.state is State.OPEN
-        sweep(site, minute * 60)
+    sweep(site, 26)
+    sweep(site, 9)
+    assert stream.state is State.OPEN
+    sweep(site, 11)
     assert stream.state is State.GONE
-    assert [peer.frame(), peer.frame()] == [(PING, b"")] * 2
+    assert peer.frame() == (PING, b"0")
     peer.expect_end()
+
+
+def test_a_pong_confirms_what_was_sent_before_its_ping(site: Site) -> None:
+    peer = site.websocket()
+    stream = bound(site, peer)
+    done: list[int] = []
+    for number in (1, 2, 3):
+        stream.push([b"{}"], "1-1")
+        stream.checkpoint(lambda number=number: done.append(number))
+        assert peer.frame() == (TEXT, b"[{}]")
+        assert peer.frame() == (PING, b"%d" % number)
+    for payload in (b"", b"x", b"-1", b"9" * 100, b"0"):
+        peer.send(frame(PONG, payload))
+    peer.send(frame(PONG, b"2"))
+    eventually(lambda: done)
+    assert done == [1, 2]
+    peer.send(frame(PONG, b"2"))
+    peer.send(frame(PONG, b"3"))
+    eventually(lambda: len(done) > 2)
+    assert done == [1, 2, 3]
 
 
 def test_peer_whose_input_waits_is_not_silent(site: Site) -> None:
@@ -493,7 +514,9 @@ def test_without_pings(make_site: Callable[..., Site]) -> None:
 def test_socket_that_says_nothing_is_closed(site: Site) -> None:
     peer = site.websocket()
     sweep(site, 49)
-    assert peer.frame() == (PING, b"")
+    assert peer.frame() == (PING, b"0")
+    peer.send(frame(PONG, b"0"))
+    eventually(lambda: not site.transports._table._expected)
     sweep(site, 49 + 26)
     assert peer.frame() == (CLOSE, b"\x03\xf0no message")
 
@@ -521,7 +544,7 @@ def test_what_does_not_fit_is_sent_later_in_order(make_site: Callable[..., Site]
     site = make_site(max_buffer=100_000)
     peer, stream = slow(site)
     pushed = []
-    while stream.push([b'{"n":%d,"data":"%s"}' % (len(pushed), b"x" * 10_000)]):
+    while stream.push([b'{"n":%d,"data":"%s"}' % (len(pushed), b"x" * 10_000)], "1-1"):
         pushed.append(len(pushed))
     pushed.append(len(pushed))
     assert 100_000 < len(stream._buffer) < 111_000
@@ -529,14 +552,14 @@ def test_what_does_not_fit_is_sent_later_in_order(make_site: Callable[..., Site]
     assert [peer.replies()[0]["n"] for _ in pushed] == pushed
     eventually(lambda: site.connections.drained_streams == [stream])
     assert stream._buffer is None
-    assert stream.push([b'{"n":-1}']) is True
+    assert stream.push([b'{"n":-1}'], "1-1") is True
     assert peer.replies() == [{"n": -1}]
 
 
 def test_buffer_below_the_limit_drains_without_a_word(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1_000_000)
     peer, stream = slow(site)
-    assert stream.push([b'"%s"' % (b"x" * 500_000)]) is True
+    assert stream.push([b'"%s"' % (b"x" * 500_000)], "1-1") is True
     assert stream._buffer
     assert len(peer.replies()[0]) == 500_000
     eventually(lambda: stream._buffer is None)
@@ -546,7 +569,7 @@ def test_buffer_below_the_limit_drains_without_a_word(make_site: Callable[..., S
 def test_full_buffer_stops_reading(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1000)
     peer, stream = slow(site)
-    assert stream.push([b'"%s"' % (b"x" * 500_000)]) is False
+    assert stream.push([b'"%s"' % (b"x" * 500_000)], "1-1") is False
     assert not stream.reading
     peer.text({"channel": "/a"})
     assert len(peer.replies()[0]) == 500_000
@@ -556,7 +579,7 @@ def test_full_buffer_stops_reading(make_site: Callable[..., Site]) -> None:
 def test_close_comes_behind_what_waits(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1_000_000)
     peer, stream = slow(site)
-    stream.push([b'"%s"' % (b"x" * 500_000)])
+    stream.push([b'"%s"' % (b"x" * 500_000)], "1-1")
     stream.close(1000, "")
     assert len(peer.replies()[0]) == 500_000
     assert peer.close_code() == 1000
@@ -565,7 +588,7 @@ def test_close_comes_behind_what_waits(make_site: Callable[..., Site]) -> None:
 def test_peer_that_reads_nothing_is_dropped(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1000, ping=0)
     _, stream = slow(site)
-    stream.push([b'"%s"' % (b"x" * 500_000)])
+    stream.push([b'"%s"' % (b"x" * 500_000)], "1-1")
     sweep(site, sockets.WRITE_TIMEOUT - 1)
     assert stream.state is State.OPEN
     sweep(site, sockets.WRITE_TIMEOUT + 1)
@@ -587,5 +610,5 @@ def test_push_to_a_peer_that_is_gone(site: Site) -> None:
     peer = site.websocket()
     stream = bound(site, peer)
     peer.sock.close()
-    assert stream.push([b"{}"]) is False
+    assert stream.push([b"{}"], "1-1") is False
     eventually(lambda: site.connections.closed_streams == [stream])

@@ -1,17 +1,38 @@
 -- Remove a client; first of two steps. The second (leave.lua, then the client's last two keys)
 -- is repeated by clean-up if the worker dies between them: the score 0 marks what is unfinished.
 -- KEYS    clients:<id>, subscriptions:<id>, clients
--- ARGV    client id, client_timeout in ms, 'expired' to remove it only if it has expired
--- Returns {1 if this call removed the client else 0, server id holding it or '',
---         {channels ...}}, or {-1} if there is nothing to do
--- Guarantee: atomic, idempotent; exactly one of several callers is told 1.
+-- ARGV    client id, client_timeout in ms, prefix of workers' channels, name of this call, 'expired'
+--         to remove it only if it has expired
+-- Returns {1 if this call removed the client else 0, channels ...}, or {-1} if there is nothing to
+--         do
+-- Tells   the workers that hold the client or have a stream of it: "destroyed"
+-- Guarantee: atomic; repeating a call gives the same answer until the second step is done; exactly
+-- one of several calls is told 1.
+local CALL = ''  -- field beside the channels: which call has removed the client
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = redis.call('ZSCORE', KEYS[3], ARGV[1])
 local expired = seen and tonumber(seen) < now - ARGV[2]
-if not seen or expired ~= (ARGV[3] == 'expired') then
+local repeated = redis.call('HGET', KEYS[2], CALL) == ARGV[4]
+if not repeated and (not seen or expired ~= (ARGV[5] == 'expired')) then
   return {-1}
 end
-local holder = redis.call('HGET', KEYS[1], 'server_id') or ''
+
+local client = redis.call('HMGET', KEYS[1], 'created_at', 'server_id', 'stream_server')
 redis.call('ZADD', KEYS[3], 0, ARGV[1])
-return {redis.call('DEL', KEYS[1]), holder, redis.call('HKEYS', KEYS[2])}
+redis.call('DEL', KEYS[1])
+if client[1] then
+  redis.call('HSET', KEYS[2], CALL, ARGV[4])
+end
+for server in pairs({[client[2] or ''] = 1, [client[3] or ''] = 1}) do
+  if server ~= '' then
+    redis.call('PUBLISH', ARGV[3] .. server, 'destroyed ' .. ARGV[1])
+  end
+end
+local result = {(client[1] or repeated) and 1 or 0}
+for _, channel in ipairs(redis.call('HKEYS', KEYS[2])) do
+  if channel ~= CALL then
+    result[#result + 1] = channel
+  end
+end
+return result

@@ -1,7 +1,7 @@
 -- Read a client's state again, for the connection that holds it.
 -- KEYS    clients:<id>, subscriptions:<id>
 -- ARGV    epoch
--- Returns {1, epoch, version, cursor, '', '', 0, {channel, from id, ...}, 0}, {0} if there is no such
+-- Returns {1, epoch, version, cursor, '', {}, {channel, from id, ...}, 0}, {0} if there is no such
 --         client, {2} if a newer connection holds it
 local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'cursor')
 if not client[1] then
@@ -10,5 +10,5 @@ end
 if client[2] ~= ARGV[1] then
   return {2}
 end
-return {1, tonumber(client[2]), tonumber(client[3] or 0), client[4] or '0', '', '', 0,
+return {1, tonumber(client[2]), tonumber(client[3] or 0), client[4] or '0', '', {},
   redis.call('HGETALL', KEYS[2]), 0}

@@ -1,11 +1,13 @@
 -- Subscribe a client to channels or patterns, all of them or none.
 -- KEYS    clients:<id>, subscriptions:<id>, clients, last_id,
 --         then channels:<channel> for each channel
--- ARGV    client id, client_timeout in ms, lifetime of the keys in ms, then the channels
--- Returns {1, version, server id holding the client or '', channels not subscribed before ...},
---         or {0} if there is no such client
+-- ARGV    client id, client_timeout in ms, prefix of workers' channels, lifetime of the keys in ms,
+--         then the channels
+-- Returns {1, channels not subscribed before ...}, or {0} if there is no such client
+-- Tells   the worker that holds the client, if anything changed: "changed". It hears that before
+--         any message that counts by it.
 -- Guarantee: atomic, idempotent; every message with an id above the present last_id counts.
-local client_id, lifetime = ARGV[1], ARGV[3]
+local client_id, lifetime = ARGV[1], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
@@ -14,9 +16,9 @@ if seen < now - ARGV[2] or redis.call('EXISTS', KEYS[1]) == 0 then
 end
 
 local from = redis.call('GET', KEYS[4]) or '0'
-local result = {1, 0, redis.call('HGET', KEYS[1], 'server_id') or ''}
-for i = 4, #ARGV do
-  local subscribers = KEYS[i + 1]
+local result = {1}
+for i = 5, #ARGV do
+  local subscribers = KEYS[i]
   redis.call('SADD', subscribers, client_id)
   if redis.call('PTTL', subscribers) < lifetime / 2 then
     redis.call('PEXPIRE', subscribers, lifetime)
@@ -26,5 +28,12 @@ for i = 4, #ARGV do
   end
 end
 redis.call('PEXPIRE', KEYS[2], lifetime)
-result[2] = redis.call('HINCRBY', KEYS[1], 'version', #result > 3 and 1 or 0)
+if #result > 1 then
+  local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
+  local holder = redis.call('HGET', KEYS[1], 'server_id')
+  if holder then
+    redis.call('PUBLISH', ARGV[3] .. holder,
+      table.concat({'changed', client_id, version, from}, ' '))
+  end
+end
 return result

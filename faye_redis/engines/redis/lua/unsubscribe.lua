@@ -1,9 +1,9 @@
 -- Undo subscriptions of a client.
 -- KEYS    clients:<id>, subscriptions:<id>, clients,
 --         then channels:<channel> and messages:<channel> for each channel
--- ARGV    client id, client_timeout in ms, then the channels
--- Returns {1, version, server id holding the client or '', channels that were subscribed ...},
---         or {0} if there is no such client
+-- ARGV    client id, client_timeout in ms, prefix of workers' channels, then the channels
+-- Returns {1, channels that were subscribed ...}, or {0} if there is no such client
+-- Tells   the worker that holds the client, if anything changed: "changed"
 -- Guarantee: atomic, idempotent; a log goes with its last subscriber.
 local client_id = ARGV[1]
 local time = redis.call('TIME')
@@ -13,9 +13,9 @@ if seen < now - ARGV[2] or redis.call('EXISTS', KEYS[1]) == 0 then
   return {0}
 end
 
-local result = {1, 0, redis.call('HGET', KEYS[1], 'server_id') or ''}
-for i = 3, #ARGV do
-  local subscribers, log = KEYS[2 * i - 2], KEYS[2 * i - 1]
+local result = {1}
+for i = 4, #ARGV do
+  local subscribers, log = KEYS[2 * i - 4], KEYS[2 * i - 3]
   if redis.call('HDEL', KEYS[2], ARGV[i]) == 1 then
     result[#result + 1] = ARGV[i]
   end
@@ -24,5 +24,11 @@ for i = 3, #ARGV do
     redis.call('DEL', log)
   end
 end
-result[2] = redis.call('HINCRBY', KEYS[1], 'version', #result > 3 and 1 or 0)
+if #result > 1 then
+  local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
+  local holder = redis.call('HGET', KEYS[1], 'server_id')
+  if holder then
+    redis.call('PUBLISH', ARGV[3] .. holder, 'changed ' .. client_id .. ' ' .. version)
+  end
+end
 return result
