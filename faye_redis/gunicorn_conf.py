@@ -23,7 +23,7 @@ keepalive = 75
 """Seconds an idle connection stays open; longer than a proxy in front keeps it (nginx: 60)."""
 worker_connections = 10_000
 """Requests at once per worker, held polls included; sockets taken over do not count here."""
-graceful_timeout = 5
+graceful_timeout = 4
 """Seconds after which a stopping worker is killed. Held polls and sockets do not take that long,
 but gunicorn also waits for keep-alive connections that are idle."""
 

@@ -111,6 +111,9 @@ class EngineSettings:
         seconds(), "Longest life of a message nobody fetched; at least `client_timeout`"))
     subscription_ttl: float = field(default=3600, metadata=_about(
         seconds(), "Life of the subscriptions of a client not seen; at least `message_ttl`"))
+    restore_window: float = field(default=10, metadata=_about(
+        seconds(off=True), "How long clients are put back from memory after Redis lost its data; "
+        "0 or False: not at all"))
     log_level: str = field(default="info", metadata=_about(
         choice("silent", "error", "info", "debug"), "How much the `faye_redis` logger tells"))
     gc_interval: float = field(default=60, metadata=_about(

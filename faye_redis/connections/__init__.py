@@ -6,6 +6,7 @@ poll        a held request
 subscriber  a stream: WebSocket, EventSource or the in-process client
 catchup     how a connection becomes live
 positions   how far streams have come, saved when they close
+recovery    what is remembered and asked again after an outage
 opening     what is told while a connect is under way
 followers   channel or pattern -> connections
 deadlines   held connect replies by the time they are due

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
+from ..concurrency import sleep
 from ..engines.base import Batch, Engine
+from ..errors import EngineUnavailable
 from .connection import Connection
 from .followers import Followers
+from .subscriber import Subscriber
 
+log = logging.getLogger("faye_redis.connections")
+
+_RETRY_SECONDS = 1.0
 _READ_LIMIT = 500  # messages of one log read at once
 
 
@@ -41,6 +49,31 @@ class CatchUp:
                 after = {name: max(start, batch.position) for name, start in after.items()}
         finally:
             connection.held = None
+
+    def keep_up(self, subscriber: Subscriber) -> None:
+        """Make a stream's connection live, or live again, and send what there is; nothing if that
+        is being done already. While the engine is out of reach it tries on.
+
+        It ends in the middle if the stream's buffer is full.
+
+        :raises UnknownClient, Superseded: the connection can read no more.
+        """
+        if subscriber.catching_up:
+            return
+        subscriber.catching_up = True
+        try:
+            while subscriber.is_behind:
+                self._advance(subscriber)
+        finally:
+            subscriber.catching_up = False
+
+    def _advance(self, subscriber: Subscriber) -> None:
+        try:
+            self.run(subscriber)
+            subscriber.flush()
+        except EngineUnavailable as error:
+            log.info("a client's messages cannot be read yet, trying on: %s", error)
+            sleep(_RETRY_SECONDS)
 
     def _reload(self, connection: Connection) -> dict[str, int]:
         session = self._engine.session(connection.client_id, connection.session.epoch)

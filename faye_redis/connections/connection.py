@@ -41,11 +41,14 @@ class Connection:
 
     is_stream = False
 
-    __slots__ = ("client_id", "closed", "covered", "held", "live", "newest_version", "outgoing",
-                 "position", "session", "since")
+    __slots__ = ("answered_to", "client_id", "closed", "connect_id", "covered", "held", "live",
+                 "newest_version", "outgoing", "position", "session", "since")
 
-    def __init__(self, client_id: str) -> None:
+    def __init__(self, client_id: str, connect_id: str) -> None:
         self.client_id = client_id
+        self.connect_id = connect_id
+        self.answered_to: int | None = None
+        """The position that this connect was answered with."""
         self.session: Session = Session(0, 0, 0, {})
         self.position = 0
         self.covered: Mapping[str, int] = {}

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..engines.base import Session
+
 
 class Opening:
     """What was told about one client meanwhile."""
@@ -56,3 +58,12 @@ class Openings:
     def destroyed(self, client_id: str) -> None:
         if opening := self._openings.get(client_id):
             opening.destroyed = True
+
+
+def marked(mark: str, session: Session) -> int:
+    """The position that a stream's ``mark`` stands for: exact, unless subscriptions have been made
+    since that do not count from there."""
+    position, version = map(int, mark.split("-"))
+    unknown = [] if version == session.version else [
+        start for start in session.subscriptions.values() if start >= session.cursor]
+    return max(session.cursor, min([position, *unknown]))

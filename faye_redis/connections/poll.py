@@ -14,8 +14,8 @@ class Poll(Connection):
 
     __slots__ = ("_watcher", "_woken", "abandoned")
 
-    def __init__(self, client_id: str) -> None:
-        super().__init__(client_id)
+    def __init__(self, client_id: str, connect_id: str) -> None:
+        super().__init__(client_id, connect_id)
         self._woken = Event()
         self._watcher: Watcher | None = None
         self.abandoned = False

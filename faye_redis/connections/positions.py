@@ -76,6 +76,12 @@ class Positions:
         following = [one for one in [*streams, *self._ending] if one.follows]
         return min([heard, *(one.resumable for one in following if not one.is_settled)])
 
+    def reset(self, streams: list[Subscriber]) -> None:
+        """The engine has been given the streams' own positions."""
+        self._joining = []
+        for stream in streams:
+            stream.follows = False
+
     def _change(self, streams: list[Subscriber], now: float, written: bool) -> None:
         told = [(one, Standing.FOLLOWS) for one in self._joining] if written else []
         self._joining = [] if written else self._joining

@@ -56,10 +56,10 @@ class Subscriber(Connection):
                  "noted", "queued", "saved", "stream")
 
     def __init__(
-        self, client_id: str, stream: Stream, server: BayeuxServer,
+        self, client_id: str, connect_id: str, stream: Stream, server: BayeuxServer,
         on_sent: Callable[[Subscriber], None],
     ) -> None:
-        super().__init__(client_id)
+        super().__init__(client_id, connect_id)
         self.stream = stream
         self.catching_up = False
         """A greenlet reads its logs now; there is one at most."""

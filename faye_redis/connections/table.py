@@ -19,16 +19,17 @@ import socket
 from typing import TYPE_CHECKING
 
 from ..concurrency import Task, monotonic, run_soon, sleep, spawn
-from ..engines.base import Engine, Message, Session, Verdict
-from ..errors import EngineError, Superseded, UnknownClient
+from ..engines.base import Engine, Message, Snapshot, Verdict
+from ..errors import EngineError, EngineUnavailable, Superseded, UnknownClient
 from .catchup import CatchUp
 from .confirmations import Confirmations
 from .connection import Connection
 from .deadlines import Deadlines
 from .followers import Followers
-from .opening import Openings
+from .opening import Openings, marked
 from .poll import Poll
 from .positions import CONFIRM_SECONDS, Positions
+from .recovery import Recovery
 from .subscriber import Stream, Subscriber
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ log = logging.getLogger("faye_redis.connections")
 
 _FLUSH_AT = 200  # connections with something to send before they are flushed at once
 _TICK_SECONDS = 0.2
-_RETRY_SECONDS = 1.0
 _FOLLOW_SECONDS = 60.0  # a channel is followed so long after the last interest in it
 
 
@@ -63,7 +63,7 @@ class Connections:
         self._confirmations = Confirmations()
         self._positions = Positions(engine, settings.engine.client_timeout)
         self._position = 0
-        self._checking = 0
+        self._recovery = Recovery(engine, self, lambda: list(self._clients.values()))
         self._openings = Openings()
         self._followers = Followers(monotonic)
         self._catch_up = CatchUp(engine, self._followers)
@@ -104,11 +104,14 @@ class Connections:
         :raises Superseded: the request must not be answered: it was sent again, or its socket
             has been closed; the messages stay where they are.
         """
-        poll = Poll(pending.client_id)
+        poll = Poll(pending.client_id, pending.connect_id)
         deadline = monotonic() + (pending.hold if hold else 0)
         try:
-            self._open(poll, pending.connect_id)
-            messages = self._await_answer(poll, pending.connect_id, deadline, sock)
+            self._open(poll)
+            messages = self._await_answer(poll, deadline, sock)
+        except EngineUnavailable:
+            self._recovery.remember(poll)
+            raise
         finally:
             self._drop(poll)
         if self._draining:
@@ -116,7 +119,7 @@ class Connections:
         return pending.finish([message.payload for message in messages])
 
     def _await_answer(
-        self, poll: Poll, connect_id: str, deadline: float, sock: socket.socket | None
+        self, poll: Poll, deadline: float, sock: socket.socket | None
     ) -> list[Message]:
         while True:
             self._catch_up.run(poll)
@@ -125,13 +128,18 @@ class Connections:
             if poll.abandoned:
                 raise Superseded("the peer has closed its socket")
             messages, position = poll.take(self._settings.max_message_size)
-            verdict = self._engine.answer(poll.client_id, poll.session, connect_id, position)
+            verdict = self._engine.answer(
+                poll.client_id, poll.session, poll.connect_id, position)
             if verdict is Verdict.CHANGED:
                 poll.newest_version = max(poll.newest_version, poll.session.version + 1)
             elif verdict is Verdict.REPEATED:
                 raise Superseded("the request was sent again")
+            elif verdict is Verdict.RECORDED:
+                poll.answered_to = position
+                self._recovery.remember(poll)
+                return messages
             else:
-                return messages if verdict is Verdict.RECORDED else []
+                return []
 
     # Streams
 
@@ -182,7 +190,7 @@ class Connections:
         subscriber = self._streams.get(stream)
         if subscriber:
             subscriber.full = False
-            self._bring_up_soon(subscriber)
+            spawn(self._bring_up, subscriber)
 
     def closed(self, stream: Stream) -> None:
         """The stream's socket is gone; its client may come back until it expires. Idempotent."""
@@ -198,8 +206,9 @@ class Connections:
         self, client_id: str, stream: Stream, connect_id: str, resumed: bool = False,
         mark: str = "",
     ) -> Subscriber:
-        subscriber = Subscriber(client_id, stream, self._server, self._confirmations.sent)
-        self._open(subscriber, connect_id, mark)
+        subscriber = Subscriber(
+            client_id, connect_id, stream, self._server, self._confirmations.sent)
+        self._open(subscriber, mark)
         former = self._streams.get(stream)
         if subscriber.closed and former and not former.closed:
             return former  # overtaken by a later connect of the same stream
@@ -213,38 +222,22 @@ class Connections:
         spawn(self._bring_up, subscriber)
         return subscriber
 
-    def _bring_up_soon(self, subscriber: Subscriber) -> None:
-        if not subscriber.catching_up:
-            spawn(self._bring_up, subscriber)
-
     def _bring_up(self, subscriber: Subscriber) -> None:
-        """Make a stream's connection live, or live again; one greenlet per connection at a time.
-
-        It ends in the middle if the stream's buffer is full: ``drained`` starts it again."""
-        if subscriber.catching_up:
-            return
-        subscriber.catching_up = True
         try:
-            while subscriber.is_behind:
-                self._catch_up.run(subscriber)
-                subscriber.flush()
+            self._catch_up.keep_up(subscriber)
         except UnknownClient:
             self.destroyed(subscriber.client_id)
         except Superseded:
             self._retire(subscriber)
-        except EngineError as error:
-            log.warning("a client's messages cannot be read, its socket is closed: %s", error)
-            subscriber.stream.close(1011, "Try again later")
-        finally:
-            subscriber.catching_up = False
 
     # Opening and ending
 
-    def _open(self, connection: Connection, connect_id: str, mark: str = "") -> None:
+    def _open(self, connection: Connection, mark: str = "") -> None:
         """Steps 1 and 2. A connection that was overtaken meanwhile is closed when it returns."""
         client_id = connection.client_id
         with self._openings.remember(client_id) as opening:
-            session = self._engine.connect(client_id, connect_id, connection.is_stream)
+            session = self._engine.connect(
+                client_id, connection.connect_id, connection.is_stream)
         if opening.destroyed:
             raise UnknownClient(client_id)
         current = self._clients.get(client_id)
@@ -261,7 +254,7 @@ class Connections:
         if session.owed:
             connection.start_at(self._engine.release(client_id, session, connection.is_stream))
         if mark:
-            connection.start_at(_marked(mark, session))
+            connection.start_at(marked(mark, session))
 
     def _enter(self, connection: Connection) -> None:
         self._clients[connection.client_id] = connection
@@ -312,13 +305,16 @@ class Connections:
             connection.learn(version, since)
             connection.changed()
             if isinstance(connection, Subscriber):
-                self._bring_up_soon(connection)
+                spawn(self._bring_up, connection)
 
     def delivered(self, heard: int, written: bool) -> int:
-        if not self._checking:
-            streams = [one for one in self._clients.values() if isinstance(one, Subscriber)]
-            self._position = self._positions.survey(streams, heard, written)
+        if not self._recovery.is_checking:
+            self._position = self._positions.survey(self._subscribers, heard, written)
         return self._position
+
+    @property
+    def _subscribers(self) -> list[Subscriber]:
+        return [one for one in self._clients.values() if isinstance(one, Subscriber)]
 
     def connected(self, client_id: str, connect_id: str) -> None:
         current = self._clients.get(client_id)
@@ -338,6 +334,7 @@ class Connections:
 
     def destroyed(self, client_id: str) -> None:
         self._openings.destroyed(client_id)
+        self._recovery.left(client_id)
         if connection := self._clients.get(client_id):
             self._drop(connection)
             connection.end()
@@ -346,32 +343,14 @@ class Connections:
         spawn(self._monitor.departed, client_id, channels)
 
     def recovered(self) -> None:
-        self._checking += 1
-        spawn(self._check_sessions)
+        self._next_ping = 0.0
+        self._recovery.check()
 
-    def _check_sessions(self) -> None:
-        """Until every connection knows its subscriptions, the position of all stays where it is:
-        a message that counts by a subscription not known here may be below what is heard now."""
-        try:
-            self._next_ping = 0.0
-            for connection in list(self._clients.values()):
-                while not connection.closed and not self._check_session(connection):
-                    sleep(_RETRY_SECONDS)
-        finally:
-            self._checking -= 1
+    def remembered(self) -> list[Snapshot]:
+        return self._recovery.remembered(self._positions.ending)
 
-    def _check_session(self, connection: Connection) -> bool:
-        client_id, epoch = connection.client_id, connection.session.epoch
-        try:
-            session = self._engine.session(client_id, epoch)
-            self.changed(client_id, session.version, session.cursor)
-        except UnknownClient:
-            self.destroyed(client_id)
-        except Superseded:
-            self.released(client_id, epoch + 1, connection.session.cursor)
-        except EngineError:
-            return False
-        return True
+    def restored(self) -> None:
+        self._positions.reset(self._subscribers)
 
     def _tell(self, event: str, client_id: str) -> None:
         """Listeners are user code: not in the greenlet that is at work here."""
@@ -398,14 +377,7 @@ class Connections:
         if idle := self._followers.take_idle(_FOLLOW_SECONDS):
             self._engine.unfollow(idle)
         if now >= self._next_ping:
+            timeout = self._settings.engine.client_timeout
             self._engine.ping(list(self._clients))
-            self._next_ping = now + self._settings.engine.client_timeout / 3
-
-
-def _marked(mark: str, session: Session) -> int:
-    """The position that a stream's ``mark`` stands for: exact, unless subscriptions have been made
-    since that do not count from there."""
-    position, version = map(int, mark.split("-"))
-    unknown = [] if version == session.version else [
-        start for start in session.subscriptions.values() if start >= session.cursor]
-    return max(session.cursor, min([position, *unknown]))
+            self._recovery.forget(timeout)  # not while the engine is down
+            self._next_ping = now + timeout / 3

@@ -116,6 +116,23 @@ class Progress(NamedTuple):
     standing: Standing
 
 
+class Snapshot(NamedTuple):
+    """A client as a worker remembers it, to be put back into a store that has lost its data."""
+
+    client_id: str
+    epoch: int
+    version: int
+    cursor: int
+    subscriptions: Mapping[str, int]
+    connect_id: str
+    sent: int | None
+    """Position that the latest connect id was answered with."""
+    stream: bool
+    """Its connection is a stream, whose position is ``cursor``."""
+    open: bool
+    """The connection is still open."""
+
+
 def new_client_id() -> str:
     """160 bits from the system's random source in base 36, as Faye's ids: 31 of ``[a-z0-9]``."""
     number, digits = secrets.randbits(160), ""
@@ -189,6 +206,12 @@ class EngineEvents(Protocol):
 
     def recovered(self) -> None:
         """Calls may have been missed: look at the session of every connection again."""
+
+    def remembered(self) -> list[Snapshot]:
+        """Every client whose latest connection may be this worker's, open or just answered."""
+
+    def restored(self) -> None:
+        """What was ``remembered`` has been put back: positions of streams are their own again."""
 
     def expired(self, client_id: str, channels: list[str]) -> None:
         """Clean-up in this worker removed the client (once in the cluster per client)."""

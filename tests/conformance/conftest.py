@@ -22,7 +22,8 @@ MakeEngine = Callable[..., Engine]
 @pytest.fixture
 def redis_settings(request: pytest.FixtureRequest, namespace: str) -> EngineSettings:
     server = request.getfixturevalue("redis_server")
-    return Settings.load({"engine": {"url": server.url, "namespace": namespace}}, {}).engine
+    options = {"url": server.url, "namespace": namespace, "restore_window": 0}
+    return Settings.load({"engine": options}, {}).engine
 
 
 @pytest.fixture(params=ENGINES)

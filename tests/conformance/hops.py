@@ -138,7 +138,7 @@ class Hopper:
 
 def run(workers: list[Worker], seed: int, seconds: float, clients: int = 10,
         breaks: float = 0.0) -> Result:
-    """Let ``clients`` hop for ``seconds`` while three publishers publish to overlapping channels."""
+    """Let ``clients`` hop for ``seconds``, while three publishers publish."""
     rng = random.Random(seed)
     stopped = False
     sent: list[tuple[int, int]] = []

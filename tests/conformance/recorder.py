@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from faye_redis.engines.base import Message
+from faye_redis.engines.base import Message, Snapshot
 
 
 class Recorder:
@@ -35,6 +35,12 @@ class Recorder:
 
     def connected(self, client_id: str, connect_id: str) -> None:
         self.calls.append(("connected", client_id, connect_id))
+
+    def remembered(self) -> list[Snapshot]:
+        return []
+
+    def restored(self) -> None:
+        """Nothing was remembered."""
 
     def recovered(self) -> None:
         self.calls.append(("recovered",))

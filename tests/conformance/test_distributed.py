@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
-from time import monotonic
 from typing import Any
 
 import gevent
 import pytest
 import redis
 
-from faye_redis.errors import UnknownClient
+from faye_redis.errors import EngineUnavailable, UnknownClient
 from faye_redis.settings import EngineSettings
 from support.redis_server import RedisServer
 from support.waiting import eventually
@@ -232,8 +231,8 @@ def test_nobody_expires_right_after_an_outage(redis_settings: EngineSettings) ->
         engine = worker.engine
         client_id = engine.create_client()
         engine._redis.zadd(engine._keys.clients, {client_id: 1})  # not seen for long
-        engine._last_beat -= 60
-        eventually(lambda: monotonic() - engine._outage_end < 1)
+        engine._heartbeat._last -= 60
+        eventually(lambda: engine._heartbeat.is_recovering)
         assert engine.cleanup_expired() == 0
         assert eventually(engine.cleanup_expired) == 1
     finally:
@@ -257,3 +256,20 @@ def test_two_namespaces_and_two_databases_do_not_hear_each_other(
     finally:
         for worker in workers:
             worker.close()
+
+
+def test_a_stream_that_cannot_read_goes_on_when_it_can(two: list[Worker]) -> None:
+    client_id = two[0].client("/a")
+    two[1].publish("/a", 1)
+    engine, failures = two[0].engine, iter(range(2))
+    read = engine.read
+
+    def fail_twice(*args: Any) -> Any:
+        if next(failures, None) is not None:
+            raise EngineUnavailable("out of reach")
+        return read(*args)
+
+    engine.read = fail_twice  # type: ignore[method-assign]
+    stream = two[0].stream(client_id)
+    eventually(lambda: stream.payloads)
+    assert (stream.data, stream.closed_with) == ([1], None)

@@ -313,8 +313,10 @@ class TestConnecting:
         client_id = engine.create_client()
         session = engine.connect(client_id, "1", True)
         engine.subscribe(client_id, ["/a"])
-        engine.save([Progress(client_id, session.epoch, session.version, 50, Standing.OWN)])
-        assert engine.session(client_id, session.epoch).cursor == 0
+        start = engine.session(client_id, session.epoch).subscriptions["/a"]
+        engine.save([Progress(client_id, session.epoch, session.version, start + 50,
+                              Standing.OWN)])
+        assert engine.session(client_id, session.epoch).cursor == start
 
     def test_a_saved_position_only_moves_forwards(self, engine: Engine) -> None:
         client_id = engine.create_client()

@@ -34,6 +34,7 @@ EVENTS = "events"
 def env(redis: Redis, server: RedisServer) -> dict[str, str]:
     """One namespace for every node of a test, in a Redis that was emptied for it."""
     return {**IMPORTS, "FAYE_REDIS_URL": server.url, "FAYE_REDIS_MOUNT": "/faye",
+            "FAYE_REDIS_RESTORE_WINDOW": "0",  # the store is emptied under running nodes
             "FAYE_REDIS_NAMESPACE": f"test-{uuid.uuid4().hex[:12]}"}
 
 
@@ -269,6 +270,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(
 @pytest.fixture(scope="module")
 def node(server: RedisServer) -> Iterator[Node]:
     env = {**IMPORTS, "FAYE_REDIS_URL": server.url, "FAYE_REDIS_MOUNT": "/faye",
+            "FAYE_REDIS_RESTORE_WINDOW": "0",  # the store is emptied under running nodes
            "FAYE_REDIS_GC_INTERVAL": "0.1", "EVENTS_URL": server.url, "EVENTS_KEY": EVENTS}
     with Node(APP, env=env) as running:
         yield running

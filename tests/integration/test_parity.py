@@ -38,6 +38,7 @@ def node(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "redis":
         workers = 2
         env["FAYE_REDIS_URL"] = request.getfixturevalue("redis_server").url
+        env["FAYE_REDIS_RESTORE_WINDOW"] = "0"
         env["FAYE_REDIS_NAMESPACE"] = f"test-{uuid.uuid4().hex[:12]}"
     with Node(env=env, workers=workers) as server:
         yield server.url

@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
+from redis import Redis
 
 from conformance.recorder import RecordingStream
 from faye_redis import Client, WSGIAdapter, client
@@ -460,7 +461,7 @@ def test_redis_out_of_reach_is_a_bayeux_error(make: Make) -> None:
 
 def test_it_comes_back_when_redis_has_lost_everything(make: Make) -> None:
     with RedisServer() as server:
-        adapter = make({"url": server.url, **QUICK})
+        adapter = make({"url": server.url, "restore_window": 0, **QUICK})
         seen = record(adapter, "subscribe")
         ears = Ears(adapter.get_client())
         ears.on("/a")
@@ -468,6 +469,19 @@ def test_it_comes_back_when_redis_has_lost_everything(make: Make) -> None:
         eventually(lambda: len(seen) == 4, timeout=30)
         adapter.get_client().publish("/a", 1)
         assert ears.finish() == [("/a", 1)]
+
+
+def test_it_goes_on_when_redis_has_lost_everything(make: Make) -> None:
+    with RedisServer() as server:
+        adapter = make({"url": server.url, **QUICK})
+        seen = record(adapter, "handshake")
+        ears = Ears(adapter.get_client())
+        ears.on("/a")
+        eventually(lambda: adapter.engine._heartbeat._marker)
+        Redis(port=server.port).flushall()
+        adapter.get_client().publish("/a", 1)
+        assert ears.finish() == [("/a", 1)]
+        assert len(seen) == 1
 
 
 def test_it_tries_to_come_back_until_it_is_back(make: Make) -> None:

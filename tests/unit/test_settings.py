@@ -43,6 +43,7 @@ def test_the_defaults_are_those_of_faye_and_faye_redis_ng() -> None:
             read_timeout=1, write_timeout=1, max_retries=3, retry_delay=1, operation_timeout=2.5,
             client_timeout=60, message_ttl=3600, subscription_ttl=3600, log_level="info",
             gc_interval=60, cleanup_batch_size=50, max_log=100000,
+            restore_window=10,
             ssl=SslSettings(enabled=False, cert_file=None, key_file=None, ca_file=None,
                             verify=True, check_hostname=True)))
 
@@ -66,7 +67,7 @@ def test_defaults_follow_the_options_they_depend_on(
 
 
 def test_the_table_has_a_row_for_every_option() -> None:
-    assert len(OPTIONS) == 15 + 23 + 6
+    assert len(OPTIONS) == 15 + 24 + 6
     row = OPTIONS["engine.ssl.ca_file"]
     assert (row.variable, row.default, row.redis) == ("FAYE_REDIS_SSL_CA_FILE", None, True)
     assert OPTIONS["extensions"].variable is None
@@ -375,6 +376,7 @@ VALID = {
     "FAYE_REDIS_MAX_RETRIES": ("0", 0), "FAYE_REDIS_RETRY_DELAY": ("0.1", 0.1),
     "FAYE_REDIS_OPERATION_TIMEOUT": ("5", 5), "FAYE_REDIS_CLIENT_TIMEOUT": ("90", 90),
     "FAYE_REDIS_MESSAGE_TTL": ("600", 600), "FAYE_REDIS_SUBSCRIPTION_TTL": ("7200", 7200),
+    "FAYE_REDIS_RESTORE_WINDOW": ("off", 0),
     "FAYE_REDIS_LOG_LEVEL": ("debug", "debug"), "FAYE_REDIS_GC_INTERVAL": ("False", 0),
     "FAYE_REDIS_CLEANUP_BATCH_SIZE": ("5000", 1000), "FAYE_REDIS_MAX_LOG": ("7", 7),
     "FAYE_REDIS_SSL_ENABLED": ("no", False),

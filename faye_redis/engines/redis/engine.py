@@ -6,13 +6,12 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from math import inf
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...bayeux.channels import expand
-from ...concurrency import Task, monotonic, sleep, spawn
-from ...errors import EngineError, EngineUnavailable, Superseded, UnknownClient
+from ...concurrency import spawn
+from ...errors import EngineUnavailable, Superseded, UnknownClient
 from ..base import (
     Batch,
     EngineEvents,
@@ -29,7 +28,9 @@ from ..base import (
 from ..handover import Handovers
 from .client import check, create_client, create_subscriber_client, retried
 from .control import Control
+from .heartbeat import Heartbeat
 from .keys import Keys
+from .lifetimes import MOST_AT_ONCE, Lifetimes, chunks
 from .listener import Listener
 from .removal import Removal
 from .scripts import Scripts
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("faye_redis.engine")
 
 _OPERATION_MS = 60_000
-_HEARTBEAT_SECONDS = 1.0
-_GAP_SECONDS = 5.0  # without a heartbeat: Redis was out of reach
-_MOST_AT_ONCE = 1000  # ids in one script: about 1 ms of Redis
 _RECOVERY_LIMIT = 1000
 
 
@@ -62,16 +60,14 @@ class RedisEngine:
         self._handovers = Handovers()
         self._removal = Removal(self._redis, self._scripts, self._keys, settings)
         self._timeout = round(settings.client_timeout * 1000)
-        self._lifetime = round(max(settings.subscription_ttl, 2 * settings.client_timeout) * 1000)
+        self._lifetimes = Lifetimes(self._redis, settings)
+        self._lifetime = self._lifetimes.milliseconds
+        self._heartbeat = Heartbeat(
+            self._redis, self._scripts, self._keys, settings, self._lifetimes)
         self._log_limits = (_OPERATION_MS, round(log_retention(settings) * 1000),
                             settings.max_log, round(settings.message_ttl * 1000))
         self._events: EngineEvents | None = None
-        self._server_lifetime = round(2 * settings.client_timeout) + 60
         self._listener: Listener | None = None
-        self._heart: Task | None = None
-        self._has_written = False
-        self._last_beat, self._outage_end = monotonic(), -inf
-        self._kept_clients = self._kept_channels = monotonic()
 
     def start(self, events: EngineEvents) -> None:
         self.server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -92,8 +88,7 @@ class RedisEngine:
         except EngineUnavailable as error:
             log.error("Redis is not available yet, trying on: %s", error)
         self._listener.start()
-        self._last_beat = monotonic()
-        self._heart = spawn(self._beat)
+        self._heartbeat.start(self.server_id, events, self._heard, self._after_beat)
 
     def _heard(self) -> int:
         return self._listener.last_id if self._listener else 0
@@ -106,8 +101,7 @@ class RedisEngine:
         check(self._redis, self._settings)
 
     def close(self) -> None:
-        if self._heart:
-            self._heart.kill()
+        self._heartbeat.close()
         if self._listener:
             self._listener.close()
             self._listener = None
@@ -122,24 +116,26 @@ class RedisEngine:
         self._scripts.run("create", keys, client_id, self._lifetime)
         return client_id
 
-    @retried
     def touch(self, client_id: str, stream_connect: str | None = None) -> None:
+        self._heartbeat.surely(lambda: self._touch(client_id, stream_connect))
+
+    @retried
+    def _touch(self, client_id: str, stream_connect: str | None) -> None:
         keys = [self._keys.client(client_id), self._keys.clients]
         connect = () if stream_connect is None else (stream_connect, self._keys.server_channel(""))
         if not self._scripts.run("touch", keys, client_id, self._timeout, *connect):
             raise UnknownClient(client_id)
 
     def ping(self, client_ids: Collection[str]) -> None:
-        for some in _chunks(list(client_ids), _MOST_AT_ONCE):
+        for some in chunks(list(client_ids)):
             self._ping(some)
-        if self._is_due(self._kept_clients):
-            self._kept_clients = monotonic()
+        if self._lifetimes.is_due("clients"):
             keys = [
                 key
                 for client_id in client_ids
                 for key in (self._keys.client(client_id), self._keys.subscriptions(client_id))
             ]
-            self._keep(keys)
+            self._lifetimes.keep(keys)
 
     @retried
     def _ping(self, client_ids: list[str]) -> None:
@@ -152,7 +148,7 @@ class RedisEngine:
 
     def cleanup_expired(self, thorough: bool = True) -> int:
         count = 0
-        if self._is_recovering:
+        if self._heartbeat.is_recovering:
             return count
         for batch in self._removal.expired():
             count += len(batch)
@@ -173,12 +169,14 @@ class RedisEngine:
         names = list(dict.fromkeys(channels))
         keys = [*self._client_keys(client_id), self._keys.last_id]
         keys += [self._keys.subscribers(name) for name in names]
-        return self._change("subscribe", client_id, keys, self._lifetime, *names)
+        return self._heartbeat.surely(
+            lambda: self._change("subscribe", client_id, keys, self._lifetime, *names))
 
     def unsubscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
         names = list(dict.fromkeys(channels))
         keys = self._client_keys(client_id) + self._keys.channel_sides(names)
-        return self._change("unsubscribe", client_id, keys, *names)
+        return self._heartbeat.surely(
+            lambda: self._change("unsubscribe", client_id, keys, *names))
 
     @retried
     def _change(self, verb: str, client_id: str, keys: list[str], *args: Any) -> list[str]:
@@ -193,7 +191,7 @@ class RedisEngine:
     @retried
     def publish(self, channel: str, payload: bytes, operation: str) -> int:
         names = expand(channel)
-        keys = [self._keys.last_id, self._keys.operation(operation)]
+        keys = [self._keys.last_id, self._keys.operation(operation), self._keys.marker]
         keys += self._keys.channel_sides(list(names))
         return int(
             self._scripts.run(
@@ -203,6 +201,7 @@ class RedisEngine:
                 channel,
                 *self._log_limits,
                 self._heard(),
+                self._heartbeat.restore_ms,
                 *[self._keys.publish_channel(name) for name in names],
             )
         )
@@ -231,8 +230,11 @@ class RedisEngine:
 
     # Connections
 
-    @retried
     def connect(self, client_id: str, connect_id: str, stream: bool) -> Session:
+        return self._heartbeat.surely(lambda: self._connect(client_id, connect_id, stream))
+
+    @retried
+    def _connect(self, client_id: str, connect_id: str, stream: bool) -> Session:
         reply = self._scripts.run(
             "connect",
             self._client_keys(client_id),
@@ -246,11 +248,14 @@ class RedisEngine:
         )
         session = self._session(client_id, reply)
         if reply[-1]:
-            spawn(self._keep, self._keys.channel_sides(list(session.subscriptions)))
+            spawn(self._lifetimes.keep, self._keys.channel_sides(list(session.subscriptions)))
         return session
 
-    @retried
     def session(self, client_id: str, epoch: int) -> Session:
+        return self._heartbeat.surely(lambda: self._read_session(client_id, epoch))
+
+    @retried
+    def _read_session(self, client_id: str, epoch: int) -> Session:
         keys = [self._keys.client(client_id), self._keys.subscriptions(client_id)]
         return self._session(client_id, self._scripts.run("session", keys, epoch))
 
@@ -271,19 +276,31 @@ class RedisEngine:
                   server, at, follows, heard in zip(*[streams] * 4, strict=True)),
         )
 
-    @retried
     def answer(
+        self, client_id: str, session: Session, connect_id: str, position: int
+    ) -> Verdict:
+        try:
+            return self._heartbeat.surely(
+                lambda: self._answer(client_id, session, connect_id, position))
+        except UnknownClient:
+            return Verdict.GONE
+
+    @retried
+    def _answer(
         self, client_id: str, session: Session, connect_id: str, position: int
     ) -> Verdict:
         keys = [self._keys.client(client_id)]
         args = (session.epoch, session.version, connect_id, position)
-        return Verdict(self._scripts.run("answer", keys, *args).decode())
+        verdict = Verdict(self._scripts.run("answer", keys, *args).decode())
+        if verdict is Verdict.GONE:
+            raise UnknownClient(client_id)
+        return verdict
 
     @retried
     def save(self, positions: Sequence[Progress]) -> None:
-        for start in range(0, len(positions), _MOST_AT_ONCE):
+        for start in range(0, len(positions), MOST_AT_ONCE):
             with self._redis.pipeline(transaction=False) as pipeline:
-                for progress in positions[start : start + _MOST_AT_ONCE]:
+                for progress in positions[start : start + MOST_AT_ONCE]:
                     self._save(pipeline, *progress)
                 pipeline.execute()
 
@@ -323,64 +340,11 @@ class RedisEngine:
             position, complete = batch.position, batch.complete
         return messages
 
-    def _beat(self) -> None:
-        """Each second: show that this worker lives, and keep what it uses from running out."""
-        while True:
-            try:
-                self._beat_once()
-            except EngineError as error:
-                log.debug("heartbeat failed: %s", error)
-            except Exception:
-                log.exception("heartbeat failed")
-            sleep(_HEARTBEAT_SECONDS)
-
-    def _beat_once(self) -> None:
-        assert self._events and self._listener
-        position = self._events.delivered(self._listener.last_id, self._has_written)
-        self._has_written = False
-        self._show_alive(position)
-        self._has_written = True
-        self._note_beat()
+    def _after_beat(self) -> None:
+        assert self._listener
         self._listener.hope()
-        if self._is_due(self._kept_channels):
-            self._kept_channels = monotonic()
-            self._keep(self._keys.channel_sides(self._listener.followed))
-
-    def _note_beat(self) -> None:
-        now = monotonic()
-        if now - self._last_beat > _GAP_SECONDS:
-            self._outage_end = now
-        self._last_beat = now
-
-    @property
-    def _is_recovering(self) -> bool:
-        """Clients could not be marked as seen for a while: give them time to be seen again."""
-        return monotonic() - self._outage_end < self._settings.client_timeout
-
-    @retried
-    def _show_alive(self, position: int) -> None:
-        about: dict[Any, Any] = {"host": socket.gethostname(), "pid": os.getpid(),
-                                 "position": position}
-        key = self._keys.server(self.server_id)
-        with self._redis.pipeline() as pipeline:
-            pipeline.hset(key, mapping=about)
-            pipeline.expire(key, self._server_lifetime)
-            pipeline.execute()
-
-    def _is_due(self, kept_at: float) -> bool:
-        return monotonic() - kept_at > self._lifetime / 3000
-
-    def _keep(self, keys: list[str]) -> None:
-        """Extend the lifetime of keys in use."""
-        for some in _chunks(keys, _MOST_AT_ONCE):
-            self._expire(some)
-
-    @retried
-    def _expire(self, keys: list[str]) -> None:
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for key in keys:
-                pipeline.pexpire(key, self._lifetime)
-            pipeline.execute()
+        if self._lifetimes.is_due("channels"):
+            self._lifetimes.keep(self._keys.channel_sides(self._listener.followed))
 
 
 def _messages(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Message]:
@@ -388,7 +352,3 @@ def _messages(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Message]:
         Message(int(id.partition(b"-")[0]), fields[b"c"].decode(), fields[b"p"])
         for id, fields in entries
     ]
-
-
-def _chunks(items: list[str], size: int) -> Iterator[list[str]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -18,6 +18,9 @@ key (after the namespace)  type        what                                     
 ``operations:<operation>`` string      the message id a publish was given         60 s
 ``servers:<server_id>``    hash        host, pid of a worker; position: all its   2 client_timeout
                                        streams that follow have confirmed it      + 60 s
+``marker``                 string      ms of Redis TIME; the same as long as Redis for ever
+                                       has its data
+``restoring``              string      data was lost and clients are put back     restore_window
 ``locks:cleanup``          string      who cleans up now (token)                  30 s, extended
 ========================== =========== ========================================== ==============
 
@@ -46,6 +49,8 @@ class Keys:
         self.prefix = f"{namespace}:"
         self.clients = f"{namespace}:clients"
         self.last_id = f"{namespace}:last_id"
+        self.marker = f"{namespace}:marker"
+        self.restoring = f"{namespace}:restoring"
         self.cleanup_lock = f"{namespace}:locks:cleanup"
         self._publish = f"{namespace}:publish:{database}:"
         self._server = f"{namespace}:server:{database}:"

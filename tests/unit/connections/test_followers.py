@@ -15,7 +15,7 @@ class Clock:
 
 
 def live() -> Connection:
-    connection = Connection("client")
+    connection = Connection("client", "1")
     connection.live = True
     return connection
 

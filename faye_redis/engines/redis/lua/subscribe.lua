@@ -15,7 +15,7 @@ if seen < now - ARGV[2] or redis.call('EXISTS', KEYS[1]) == 0 then
   return {0}
 end
 
-local from = redis.call('GET', KEYS[4]) or '0'
+local from = redis.call('GET', KEYS[4]) or string.format('%.0f', time[1] * 1000000 + time[2])
 local result = {1}
 for i = 5, #ARGV do
   local subscribers = KEYS[i]
