@@ -105,7 +105,7 @@ class Heartbeat:
 
     @retried
     def _is_whole(self) -> bool:
-        if self._marker is None or not self.restore_ms:
+        if not self.restore_ms:
             return True
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.mget(self._keys.marker, self._keys.restoring)
