@@ -111,7 +111,7 @@ class Heartbeat:
             pipeline.mget(self._keys.marker, self._keys.restoring)
             pipeline.time()
             (marker, restoring), (seconds, _) = pipeline.execute()
-        if marker != self._marker or restoring:
+        if marker is None or marker != self._marker or restoring:
             return False
         return bool(seconds - int(marker) / 1000 > _NOTICE_SECONDS)
 
