@@ -24,6 +24,8 @@ from .transports.responses import Environ, StartResponse, refuse
 
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+_SETTLE_SECONDS = 1.0
+
 log = logging.getLogger("faye_redis")
 
 adapters: WeakSet[WSGIAdapter] = WeakSet()
@@ -59,6 +61,7 @@ class WSGIAdapter:
         self._cleanup = CleanupTimer(self.engine, self.settings.engine.gc_interval)
         self._client: Client | None = None
         self._starting = RLock()
+        self._stopping = RLock()
         self._pid: int | None = None
         for extension in self.settings.extensions:
             self.add_extension(extension)
@@ -113,18 +116,27 @@ class WSGIAdapter:
 
     def drain(self) -> None:
         """Answer held requests at once and close sockets with 1001, spread over
-        ``drain_jitter`` seconds, which this takes; for a worker that is about to stop."""
-        self._connections.drain()
-        self._transports.close(self.settings.drain_jitter)
+        ``drain_jitter`` seconds, which this takes; for a worker that is about to stop.
+
+        What has arrived at the peers is stored before this returns (a second more at most).
+        """
+        with self._stopping:
+            self._connections.drain()
+            self._transports.close(self.settings.drain_jitter)
+            self._connections.settle(_SETTLE_SECONDS)
 
     def close(self) -> None:
-        """Stop: held requests are answered, sockets closed, connections to Redis dropped."""
+        """Stop: held requests are answered, sockets closed, connections to Redis dropped. Waits
+        for a ``drain`` under way, and a second for what has to be stored."""
         if self._pid != os.getpid():
             return
         self._pid = None
         self._cleanup.close()
+        with self._stopping:
+            self._connections.drain()
+            self._transports.close(0)
+            self._connections.settle(_SETTLE_SECONDS)
         self._connections.close()
-        self._transports.close(0)
         self.engine.close()
         self._monitor.trigger("close")
 

@@ -41,6 +41,7 @@ log = logging.getLogger("faye_redis.connections")
 
 _FLUSH_AT = 200  # connections with something to send before they are flushed at once
 _TICK_SECONDS = 0.2
+_SETTLE_LOOK_SECONDS = 0.01
 _FOLLOW_SECONDS = 60.0  # a channel is followed so long after the last interest in it
 
 
@@ -83,6 +84,12 @@ class Connections:
         self._draining = True
         for connection in list(self._clients.values()):
             connection.changed()
+
+    def settle(self, seconds: float) -> None:
+        """Wait until the engine knows how far streams have come that were let go."""
+        until = monotonic() + seconds
+        while self._positions.ending and monotonic() < until:
+            sleep(_SETTLE_LOOK_SECONDS)
 
     def close(self) -> None:
         """Drain, and keep nobody alive any more. Streams are closed by their transports."""

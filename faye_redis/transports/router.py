@@ -70,8 +70,7 @@ class Transports:
         Blocks that long; with 0 not at all.
         """
         for sock in self._table.close(jitter):
-            leave = sock.leave if jitter else sock.close
-            leave(1001, "server is going away")
+            sock.leave(1001, "server is going away")
 
     def _route(self, environ: Environ) -> Handler:
         """The order is Faye's; it sees to it that a browser's preflight is never refused as
