@@ -12,6 +12,7 @@ import itertools
 import json
 import random
 import socket
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
@@ -89,15 +90,19 @@ class Client:
     """One client of one channel; ``run`` is its life.
 
     :param name: unique, for the ledger.
+    :param patterns: what it subscribes to, if that is not just the channel.
     """
 
     connection_type = "long-polling"
 
-    def __init__(self, site: Site, ledger: Ledger, name: str, channel: str) -> None:
+    def __init__(
+        self, site: Site, ledger: Ledger, name: str, channel: str, patterns: Sequence[str] = ()
+    ) -> None:
         self.site = site
         self.ledger = ledger
         self.name = name
         self.channel = channel
+        self._subscription = list(patterns) or channel
         self.client_id = ""
         self.stopped = False
         self.subscribed = False
@@ -122,14 +127,14 @@ class Client:
                                "supportedConnectionTypes": [self.connection_type]})
         self.client_id = reply["clientId"]
         self.site.timeout = reply["advice"]["timeout"] / 1000
-        self.exchange({"channel": "/meta/subscribe", "subscription": self.channel})
+        self.exchange({"channel": "/meta/subscribe", "subscription": self._subscription})
         self.ledger.subscribed(self.name, self.channel, monotonic())
         self.subscribed = True
 
     def leave(self) -> None:
         """Say good-bye, if the server can be told."""
         self.stopped = True
-        self.ledger.left(self.name)
+        self.ledger.left(self.name, monotonic())
         with suppress(*BROKEN):
             self.send({"channel": "/meta/disconnect", "clientId": self.client_id,
                        "id": self.next_id()})
@@ -286,12 +291,15 @@ class EventSourceClient(Client):
             gevent.sleep(0.2)
 
     def _listen(self, client_id: str) -> None:
+        """A browser opens a stream again when it breaks, but not after another answer than 200:
+        then it stays deaf, and the client does not notice."""
         while not self.stopped:
             with suppress(*BROKEN):
-                self._stream(client_id)
+                if not self._stream(client_id):
+                    return
             gevent.sleep(self._RETRY_SECONDS)
 
-    def _stream(self, client_id: str) -> None:
+    def _stream(self, client_id: str) -> bool:
         parts = urlsplit(self.site.url())
         self._sock = socket.create_connection((str(parts.hostname), parts.port or 80), 5)
         self._sock.settimeout(25)  # a comment comes every 10 seconds
@@ -299,9 +307,10 @@ class EventSourceClient(Client):
         self._sock.sendall(f"GET {parts.path}/{client_id} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
                            f"Accept: text/event-stream\r\n{last}\r\n".encode())
         with self._sock, self._sock.makefile("r", encoding="utf-8", newline="\n") as lines:
-            if " 200 " not in lines.readline():
-                return
-            self._read_events(lines)
+            status = lines.readline()
+            if " 200 " in status:
+                self._read_events(lines)
+        return not status or " 200 " in status
 
     def _read_events(self, lines: Any) -> None:
         id = data = ""
@@ -369,6 +378,7 @@ class Publisher:
         self._number = number
         self._channels = channels
         self._pause = 1 / rate
+        self._client_id = f"publisher{number}x{uuid.uuid4().hex[:8]}"
         self._numbers = itertools.count()
         self.stopped = False
         self.slowest = 0.0
@@ -390,7 +400,7 @@ class Publisher:
         while monotonic() - began < 30:
             with suppress(*BROKEN):
                 tried = monotonic()
-                reply = self._site.post({**message, "clientId": f"publisher{self._number}"})[0]
+                reply = self._site.post({**message, "clientId": self._client_id})[0]
                 self.slowest = max(self.slowest, monotonic() - tried)
                 if reply["successful"]:
                     self._ledger.acknowledged(self._number, number, channel)

@@ -51,6 +51,8 @@ class Cluster:
             "FAYE_REDIS_MOUNT": "/faye", "FAYE_REDIS_TIMEOUT": "5", **(env or {})}
         self.nodes: list[Node] = []
         self.doors: list[Proxy] = []
+        self.data_lost_at: list[float] = []
+        """When Redis lost its data, in seconds of the monotonic clock."""
         self.crash_mark = self.directory / "crashed"
 
     def __enter__(self) -> Cluster:

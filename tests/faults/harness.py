@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 
 import gevent
@@ -39,7 +40,7 @@ class Run:
         self.ledger = Ledger()
         self.site = Site(cluster.urls, random.Random(seed))
         names = [f"{kind}-{n}" for kind, count in load.clients.items() for n in range(count)]
-        self.channels = [f"/load/{n}" for n in range(max(1, len(names) // _GROUP))]
+        self.channels = [f"/load/{n}/x" for n in range(max(1, len(names) // _GROUP))]
         self.clients = [self._client(name, index) for index, name in enumerate(names)]
         self.publishers = [
             Publisher(self.site, self.ledger, number, self.channels, load.rate / load.publishers)
@@ -49,7 +50,10 @@ class Run:
 
     def _client(self, name: str, index: int) -> Client:
         kind = KINDS[name.rpartition("-")[0]]
-        return kind(self.site, self.ledger, name, self.channels[index % len(self.channels)])
+        channel = self.channels[index % len(self.channels)]
+        pattern = channel.removesuffix("x") + "*"
+        patterns = [[channel], [pattern], [channel, pattern]][index % 3]
+        return kind(self.site, self.ledger, name, channel, patterns)
 
     def start(self) -> None:
         """Returns when every client is subscribed and has got something."""
@@ -91,7 +95,7 @@ class Run:
             if monotonic() > until:
                 assert not strict, "the clients do not get going"
                 return
-            gevent.sleep(0.1)
+            gevent.sleep(0.2)
 
 
 def run_fault(
@@ -108,21 +112,20 @@ def run_fault(
         for number in range(times):
             if number:
                 gevent.sleep(2)
-            injected = monotonic()
             fault.inject(cluster, seconds)
             healed = monotonic()
             run._until(lambda healed=healed: not run.ledger.waiting(healed), 60, strict=False)
         run.stop_publishing(patience=5 if fault.data_goes else 30)
         report = run.ledger.report(healed)
         if fault.data_goes:  # what nobody had fetched before is gone for good
-            report.gone = report.lost - run.ledger.missing(injected)
+            report.gone = run.ledger.gone(cluster.data_lost_at)
             report.lost -= report.gone
     finally:
         run.stop()
     return report, max(publisher.slowest for publisher in run.publishers)
 
 
-def problems(fault: Fault, report: Report, log: str) -> list[str]:
+def problems(fault: Fault, report: Report, log: str, times: int = 1) -> list[str]:
     """What a fault must not bring, but did."""
     found = []
     if report.lost:
@@ -133,6 +136,10 @@ def problems(fault: Fault, report: Report, log: str) -> list[str]:
         found.append(f"{report.duplicates} came twice")
     if report.sessions_lost and not fault.data_goes:
         found.append(f"{report.sessions_lost} sessions lost")
+    if report.copies > 1 + times:
+        found.append(f"{report.copies} copies of one message")
+    if report.recovery == inf:
+        found.append("some clients get nothing any more")
     if "Traceback" in log:
         found.append("a traceback in the log")
     return found

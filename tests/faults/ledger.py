@@ -8,8 +8,11 @@ is published before that answer is not owed any more, what was owed before stays
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import inf
+
+_ON_ITS_WAY_SECONDS = 20.0
 
 
 @dataclass
@@ -50,10 +53,11 @@ class Ledger:
     def __init__(self) -> None:
         self.published = 0
         self._acknowledged: dict[str, list[Publish]] = defaultdict(list)
+        self._good: set[tuple[int, int]] = set()
         self._began: dict[tuple[int, int], float] = {}
         self._sessions: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
         self._received: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
-        self._transient: set[str] = set()
+        self._left: dict[str, float] = {}
         self.sessions_lost = 0
 
     # Publishers
@@ -65,6 +69,7 @@ class Ledger:
     def acknowledged(self, publisher: int, number: int, channel: str) -> None:
         began = self._began[publisher, number]
         self._acknowledged[channel].append(Publish(publisher, number, channel, began))
+        self._good.add((publisher, number))
 
     # Clients
 
@@ -79,26 +84,30 @@ class Ledger:
             channel, since, _ = self._sessions[client].pop()
             self._sessions[client].append((channel, since, at))
 
-    def left(self, client: str) -> None:
-        """It went on purpose: nothing is owed to it, but duplicates and order still count."""
-        self._transient.add(client)
+    def left(self, client: str, at: float) -> None:
+        """It went on purpose: what was on its way is not owed to it any more."""
+        self._left[client] = at
 
     def received(self, client: str, publisher: int, number: int, at: float) -> None:
         self._received[client].append((publisher, number, at))
 
     # Results
 
-    def missing(self, since: float = 0) -> int:
-        """Deliveries that are owed and have not come, of what was published after ``since``."""
-        return sum(self._began[message] >= since for client in self._sessions
-                   for message in self._owed(client) - self._got(client))
+    def missing(self) -> set[tuple[str, int, int]]:
+        """Deliveries that are owed and have not come: client, publisher, number."""
+        return {(client, *message) for client in self._sessions
+                for message in self._owed(client) - self._got(client)}
+
+    def gone(self, data_lost_at: Sequence[float]) -> int:
+        """How many of them were published in the seconds before Redis lost its data."""
+        return sum(any(0 <= at - self._began[publisher, number] < _ON_ITS_WAY_SECONDS
+                       for at in data_lost_at) for _, publisher, number in self.missing())
 
     def _owed(self, client: str) -> set[tuple[int, int]]:
-        if client in self._transient:
-            return set()
+        end = self._left.get(client, inf) - _ON_ITS_WAY_SECONDS
         return {(one.publisher, one.number)
                 for channel, since, until in self._sessions[client]
-                for one in self._acknowledged[channel] if since <= one.began < until}
+                for one in self._acknowledged[channel] if since <= one.began < min(until, end)}
 
     def _got(self, client: str) -> set[tuple[int, int]]:
         return {(publisher, number) for publisher, number, _ in self._received[client]}
@@ -106,7 +115,7 @@ class Ledger:
     def waiting(self, since: float) -> int:
         """Clients that have got nothing yet that was published after ``since``."""
         return sum(self._first_after(client, since) is None for client in self._sessions
-                   if client not in self._transient)
+                   if client not in self._left)
 
     def _first_after(self, client: str, since: float) -> float | None:
         return next((at for publisher, number, at in self._received[client]
@@ -120,7 +129,7 @@ class Ledger:
             self._add(result, client)
         if healed is not None:
             times = [self._first_after(client, healed) for client in self._sessions
-                     if client not in self._transient]
+                     if client not in self._left]
             late = [at for at in times if at is not None]
             result.recovery = max(late) - healed if late and len(late) == len(times) else inf
         return result
@@ -135,12 +144,13 @@ class Ledger:
         result.inversions += self._inversions(client)
 
     def _inversions(self, client: str) -> int:
-        """First copies that come behind a later message of the same publisher."""
+        """First copies that come behind a later message of the same publisher. One whose publish
+        failed does not count: Redis may have carried it out later."""
         highest: dict[int, int] = {}
         seen: set[tuple[int, int]] = set()
         count = 0
         for publisher, number, _ in self._received[client]:
-            if (publisher, number) not in seen:
+            if (publisher, number) in self._good and (publisher, number) not in seen:
                 seen.add((publisher, number))
                 count += number < highest.get(publisher, -1)
                 highest[publisher] = max(number, highest.get(publisher, -1))

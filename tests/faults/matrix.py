@@ -41,6 +41,7 @@ class Fault:
 
 def _restart(cluster: Cluster, seconds: float) -> None:
     cluster.store.kill()
+    cluster.data_lost_at.append(monotonic())
     gevent.sleep(seconds)
     cluster.store.start()
 
@@ -124,6 +125,7 @@ def _run_quietly(redis: object, *command: object) -> None:
 def _flush(cluster: Cluster, seconds: float) -> None:
     with cluster.admin as redis:
         redis.flushall()
+    cluster.data_lost_at.append(monotonic())
     gevent.sleep(seconds)
 
 

@@ -60,7 +60,7 @@ def _matrix(faults: Sequence[Fault], load: Load, options: argparse.Namespace) ->
         with Cluster(persistent=fault.persistent, args=fault.args) as cluster:
             report, slowest = run_fault(cluster, fault, load, seconds=options.seconds,
                                         times=options.times, seed=options.seed)
-            found = problems(fault, report, cluster.log)
+            found = problems(fault, report, cluster.log, options.times)
         print(f"{fault.name}: {report.line()} slowest={slowest:.2f} {found or 'ok'}", flush=True)
         failed += bool(found)
         rows.append(_row(fault, options.times, report, slowest))
@@ -80,8 +80,8 @@ def _row(fault: Fault, times: int, report: Report, slowest: float) -> list[str]:
 
 def _table(rows: list[list[str]]) -> str:
     """An RST table with the date and the command that made it."""
-    lines = [f".. Made by ``contrib/soak {' '.join(sys.argv[1:])}`` on {datetime.now(UTC):%Y-%m-%d}",
-             "", ".. list-table::", "   :header-rows: 1", ""]
+    made = f"``contrib/soak {' '.join(sys.argv[1:])}`` on {datetime.now(UTC):%Y-%m-%d}"
+    lines = [f".. Made by {made}", "", ".. list-table::", "   :header-rows: 1", ""]
     for row in [list(COLUMNS), *rows]:
         lines += [f"   {'*' if not index else ' '} - {cell}" for index, cell in enumerate(row)]
     return "\n".join(lines) + "\n"
@@ -111,20 +111,19 @@ def _soak(faults: Sequence[Fault], load: Load, options: argparse.Namespace) -> i
         print("at the end:", after)
         print("ratio:", {name: round(after[name] / max(before[name], 1), 3) for name in after})
         print("total:", report.line(), flush=True)
-        found = problems(BY_NAME["kill -9"], report, cluster.log)
+        found = problems(BY_NAME["kill -9"], report, cluster.log, times=10)
         print(found or "ok")
     return 1 if found else 0
 
 
 def _inject(fault: Fault, cluster: Cluster, run: Run, seconds: float) -> None:
     began = monotonic()
-    missing = run.ledger.missing()
     fault.inject(cluster, seconds)
     healed = monotonic()
     while run.ledger.waiting(healed) and monotonic() - healed < 60:
         gevent.sleep(0.2)
     print(f"{healed - began:5.1f} s {fault.name}: back after {monotonic() - healed:.1f} s, "
-          f"waiting before {missing}, now {run.ledger.missing()}", flush=True)
+          f"on their way: {len(run.ledger.missing())}", flush=True)
 
 
 def _churn(run: Run) -> None:

@@ -63,11 +63,17 @@ def test_a_lost_session() -> None:
     assert (report.owed, report.lost, report.sessions_lost) == (2, 1, 1)
 
 
-def test_who_left_is_owed_nothing() -> None:
-    book = ledger(11, 12)
-    book.left("client")
+def test_who_left_is_not_owed_what_was_on_its_way() -> None:
+    book = ledger(11, 12, 40)
+    book.left("client", 41)
     report = receive(book, 12, 12)
-    assert (report.owed, report.lost, report.duplicates) == (0, 0, 1)
+    assert (report.owed, report.lost, report.duplicates) == (2, 1, 1)
+
+
+def test_a_failed_publish_may_be_carried_out_late() -> None:
+    book = ledger(12, 13)
+    book.publishing(1, 11, 11)
+    assert receive(book, 12, 11, 13).inversions == 0
 
 
 def test_recovery() -> None:
