@@ -113,9 +113,10 @@ class Ledger:
         return {(publisher, number) for publisher, number, _ in self._received[client]}
 
     def waiting(self, since: float) -> int:
-        """Clients that have got nothing yet that was published after ``since``."""
-        return sum(self._first_after(client, since) is None for client in self._sessions
-                   if client not in self._left)
+        """Clients, of those that were there, that have got nothing published after ``since``."""
+        return sum(self._first_after(client, since) is None
+                   for client, sessions in list(self._sessions.items())
+                   if client not in self._left and sessions and sessions[0][1] < since)
 
     def _first_after(self, client: str, since: float) -> float | None:
         return next((at for publisher, number, at in self._received[client]
