@@ -60,10 +60,15 @@ class Exchange(NamedTuple):
 class PendingReply:
     """A successful ``/meta/connect`` reply, waiting for messages or for its deadline."""
 
-    __slots__ = ("_server", "client_id", "connect_id", "hold", "reply", "request")
+    __slots__ = ("_exchange", "_server", "acknowledged", "client_id", "connect_id", "hold",
+                 "reply", "request")
 
     def __init__(self, server: BayeuxServer, exchange: Exchange, hold: float) -> None:
         self._server = server
+        self._exchange = exchange
+        self.acknowledged = _acknowledged(exchange.message.get("ext"))
+        """What the client says that it has received, as one of its connect replies named it; None
+        unless it uses CometD's acknowledged messages extension."""
         self.client_id: str = exchange.message["clientId"]
         self.connect_id = _connect_id(exchange.message.get("id"))
         """The message id as text; "" if there is none, or none that tells the order of two
@@ -74,6 +79,14 @@ class PendingReply:
         """The reply with its advice; may be changed until ``finish``."""
         self.request = exchange.request
         """The WSGI environ of the request that carries the reply; None in process."""
+
+    def ask_for_acknowledgement(self, position: int) -> None:
+        """Give the reply the number by which the client's next connect confirms it."""
+        self.reply["ext"] = {"ack": position}
+
+    def fail(self, problem: EngineError) -> list[bytes]:
+        """The encoded reply if the connect could not be served."""
+        return self._server.failed(self._exchange, problem)
 
     def spread(self, seconds: float) -> None:
         """Advise the client to wait up to ``seconds`` before its next connect."""
@@ -179,12 +192,17 @@ class BayeuxServer:
             raise
         except Refused as refused:
             return self._fail(exchange, refused.error)
-        except UnknownClient:
-            return self._fail(exchange, error(401, exchange.message.get("clientId")))
         except EngineError as problem:
-            log.error("%s failed: %s", channel, problem)
+            return self.failed(exchange, problem)
         except Exception:
             log.exception("%s failed", channel)
+        return self._fail(exchange, error(500), "retry")
+
+    def failed(self, exchange: Exchange, problem: EngineError) -> list[bytes]:
+        """The encoded reply to a message that the engine could not carry out."""
+        if isinstance(problem, UnknownClient):
+            return self._fail(exchange, error(401, exchange.message.get("clientId")))
+        log.error("%s failed: %s", exchange.message.get("channel"), problem)
         return self._fail(exchange, error(500), "retry")
 
     def _verb(self, channel: Any) -> Verb:
@@ -219,7 +237,10 @@ class BayeuxServer:
             raise Refused(error(301, offered))
         _required(message, "version")
         _refuse_preset(message)
-        reply["clientId"] = client_id = self._engine.create_client()
+        acknowledges = _wants_acknowledgement(message.get("ext"))
+        reply["clientId"] = client_id = self._engine.create_client(acknowledges)
+        if acknowledges:
+            reply["ext"] = {"ack": True}
         reply["advice"] = self._advice(message)
         self._monitor.trigger("handshake", client_id)
         return self.send(reply, exchange.request)
@@ -360,6 +381,17 @@ def _client_id(message: Message) -> str:
     if not is_client_id(client_id):
         raise UnknownClient(str(client_id))
     return client_id
+
+
+def _wants_acknowledgement(ext: Any) -> bool:
+    """CometD's acknowledged messages extension, in its old or its new form."""
+    ack = ext.get("ack") if isinstance(ext, dict) else None
+    return (ack.get("enabled") if isinstance(ack, dict) else ack) is True
+
+
+def _acknowledged(ext: Any) -> int | None:
+    ack = ext.get("ack") if isinstance(ext, dict) else None
+    return ack if type(ack) is int and 0 <= ack < 2**53 else None  # bool is no number here
 
 
 def _connect_id(message_id: Any) -> str:

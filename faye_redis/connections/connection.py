@@ -41,12 +41,14 @@ class Connection:
 
     is_stream = False
 
-    __slots__ = ("answered_to", "client_id", "closed", "connect_id", "covered", "held", "live",
-                 "newest_version", "outgoing", "position", "session", "since")
+    __slots__ = ("acknowledged", "answered_to", "client_id", "closed", "connect_id", "covered",
+                 "held", "live", "newest_version", "outgoing", "position", "session", "since")
 
     def __init__(self, client_id: str, connect_id: str) -> None:
         self.client_id = client_id
         self.connect_id = connect_id
+        self.acknowledged: int | None = None
+        """What the client says that it has received."""
         self.answered_to: int | None = None
         """The position that this connect was answered with."""
         self.session: Session = Session(0, 0, 0, {})
@@ -91,7 +93,7 @@ class Connection:
 
     def reload(self, session: Session) -> None:
         """Have the subscriptions of ``session``."""
-        session.repeat_to = self.session.repeat_to
+        session.repeat_to = self.session.repeat_to  # of this connect, not of the client
         self.session = session
         if not self.is_outdated:
             self.since = _NO_LIMIT

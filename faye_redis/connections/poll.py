@@ -21,6 +21,11 @@ class Poll(Connection):
         self.abandoned = False
         """The peer has closed its socket; nobody would read an answer."""
 
+    def abandon(self) -> None:
+        """Nobody would read an answer any more."""
+        self.abandoned = True
+        self._woken.set()
+
     def changed(self) -> None:
         self._woken.set()
 

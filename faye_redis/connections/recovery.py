@@ -99,4 +99,5 @@ def _snapshot(one: Connection) -> Snapshot:
     session = one.session
     cursor = one.resumable if isinstance(one, Subscriber) else session.cursor
     return Snapshot(one.client_id, session.epoch, session.version, cursor, session.subscriptions,
-                    one.connect_id, one.answered_to, one.is_stream, not one.closed)
+                    one.connect_id, one.answered_to, one.is_stream, not one.closed,
+                    session.acknowledges)

@@ -112,6 +112,7 @@ class Connections:
             has been closed; the messages stay where they are.
         """
         poll = Poll(pending.client_id, pending.connect_id)
+        poll.acknowledged = pending.acknowledged
         deadline = monotonic() + (pending.hold if hold else 0)
         try:
             self._open(poll)
@@ -123,7 +124,15 @@ class Connections:
             self._drop(poll)
         if self._draining:
             pending.spread(self._settings.drain_jitter)
+        if poll.session.acknowledges and poll.answered_to is not None:
+            pending.ask_for_acknowledgement(poll.answered_to)
         return pending.finish([message.payload for message in messages])
+
+    def abandon(self, pending: PendingReply) -> None:
+        """Nobody would read the answer to this connect any more. Idempotent."""
+        poll = self._clients.get(pending.client_id)
+        if isinstance(poll, Poll) and poll.connect_id == pending.connect_id:
+            poll.abandon()
 
     def _await_answer(
         self, poll: Poll, deadline: float, sock: socket.socket | None
@@ -244,7 +253,7 @@ class Connections:
         client_id = connection.client_id
         with self._openings.remember(client_id) as opening:
             session = self._engine.connect(
-                client_id, connection.connect_id, connection.is_stream)
+                client_id, connection.connect_id, connection.is_stream, connection.acknowledged)
         if opening.destroyed:
             raise UnknownClient(client_id)
         current = self._clients.get(client_id)

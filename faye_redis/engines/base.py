@@ -61,6 +61,8 @@ class Session:
     """Everything up to this message id is confirmed as received."""
     subscriptions: dict[str, int]
     """Channel or pattern -> message id from which (exclusive) it counts."""
+    acknowledges: bool = False
+    """The client says itself what it has received (``ext.ack``); nothing else confirms."""
     repeat_to: int | None = None
     """Set when this connect id has been answered before: repeat exactly (cursor, repeat_to]."""
     owed: tuple[Owed, ...] = ()
@@ -131,6 +133,7 @@ class Snapshot(NamedTuple):
     """Its connection is a stream, whose position is ``cursor``."""
     open: bool
     """The connection is still open."""
+    acknowledges: bool
 
 
 def new_client_id() -> str:
@@ -243,8 +246,11 @@ class Engine(Protocol):
     def close(self) -> None:
         """Stop greenlets and close connections. Idempotent."""
 
-    def create_client(self) -> str:
-        """A new client, marked seen; returns its id (160 random bits, base 36)."""
+    def create_client(self, acknowledges: bool = False) -> str:
+        """A new client, marked seen; returns its id (160 random bits, base 36).
+
+        :param acknowledges: see ``Session.acknowledges``.
+        """
 
     def touch(self, client_id: str, stream_connect: str | None = None) -> None:
         """Mark the client seen now.
@@ -282,7 +288,9 @@ class Engine(Protocol):
         :returns: the message's id.
         """
 
-    def connect(self, client_id: str, connect_id: str, stream: bool) -> Session:
+    def connect(
+        self, client_id: str, connect_id: str, stream: bool, acknowledged: int | None = None
+    ) -> Session:
         """Take the client's connection over for this worker and mark the client seen.
 
         A ``connect_id`` after the latest one (see :func:`precedes`) confirms what that was
@@ -291,6 +299,9 @@ class Engine(Protocol):
 
         :param stream: the connection is a socket that stays, not a poll. It never repeats: what
             was sent and not confirmed is sent again; without a connect id it confirms nothing.
+        :param acknowledged: what a client that acknowledges has received: a position that one of
+            its connects was answered with. Others are ignored. Such a client's connects confirm
+            nothing by themselves, and are never repeated.
         :raises UnknownClient: it does not exist, or the connect id precedes the latest.
         """
 

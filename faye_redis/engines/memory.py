@@ -44,6 +44,7 @@ class _Client:
     connect_id: str = ""
     sent: int | None = None
     """Position the latest connect id was answered with; None while it is unanswered."""
+    acknowledges: bool = False
     has_stream: bool = False
     owed: list[int] = field(default_factory=list)
     """Epochs of streams that may have delivered more than the cursor says."""
@@ -93,9 +94,9 @@ class MemoryEngine:
 
     # Clients
 
-    def create_client(self) -> str:
+    def create_client(self, acknowledges: bool = False) -> str:
         client_id = new_client_id()
-        self._clients[client_id] = _Client(self._clock())
+        self._clients[client_id] = _Client(self._clock(), acknowledges=acknowledges)
         return client_id
 
     def touch(self, client_id: str, stream_connect: str | None = None) -> None:
@@ -220,15 +221,21 @@ class MemoryEngine:
 
     # Connections
 
-    def connect(self, client_id: str, connect_id: str, stream: bool) -> Session:
+    def connect(
+        self, client_id: str, connect_id: str, stream: bool, acknowledged: int | None = None
+    ) -> Session:
         client = self._client(client_id)
         if precedes(connect_id, client.connect_id):
             raise UnknownClient(client_id)
         repeated = connect_id != "" and connect_id == client.connect_id
-        repeat_to = client.sent if repeated and not stream else None
-        if client.sent is not None and not repeated and (connect_id or not stream):
-            client.cursor = max(client.cursor, client.sent)
-        if repeat_to is None:
+        again = repeated and not stream and not client.acknowledges
+        repeat_to = client.sent if again else None
+        if client.sent is not None:
+            confirmed = acknowledged if client.acknowledges else client.sent
+            counts = client.acknowledges or (not repeated and (connect_id or not stream))
+            if counts and confirmed is not None and confirmed <= client.sent:
+                client.cursor = max(client.cursor, confirmed)
+        if repeat_to is None and not client.acknowledges:
             client.sent = None
         client.connect_id = connect_id or client.connect_id
         client.epoch += 1
@@ -247,7 +254,8 @@ class MemoryEngine:
 
     def _session(self, client: _Client, repeat_to: int | None = None) -> Session:
         return Session(
-            client.epoch, client.version, client.cursor, dict(client.subscriptions), repeat_to,
+            client.epoch, client.version, client.cursor, dict(client.subscriptions),
+            client.acknowledges, repeat_to,
             tuple(Owed(self.server_id, epoch, False, True) for epoch in client.owed),
         )
 

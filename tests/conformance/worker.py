@@ -49,9 +49,14 @@ class Worker:
         payload = orjson.dumps({"channel": channel, "data": data})
         self.engine.publish(channel, payload, f"{id(self)}-{next(self._numbers)}")
 
-    def pending(self, client_id: str, number: int | str, hold: float = 10) -> PendingReply:
-        message = {"channel": "/meta/connect", "clientId": client_id, "id": str(number),
-                   "connectionType": "long-polling"}
+    def pending(
+        self, client_id: str, number: int | str, hold: float = 10, ack: int | None = None
+    ) -> PendingReply:
+        message: dict[str, Any] = {
+            "channel": "/meta/connect", "clientId": client_id, "id": str(number),
+            "connectionType": "long-polling"}
+        if ack is not None:
+            message["ext"] = {"ack": ack}
         reply = {"channel": "/meta/connect", "successful": True, "id": str(number)}
         return PendingReply(self.server, Exchange(message, reply, {}, NO_LINK), hold)
 
@@ -61,6 +66,15 @@ class Worker:
             self.pending(client_id, number, hold), hold=True, sock=None)
         assert orjson.loads(reply)["successful"] is True
         return [orjson.loads(message)["data"] for message in messages]
+
+    def poll_acknowledging(
+        self, client_id: str, number: int | str, ack: int, hold: float = 10
+    ) -> tuple[int, list[Any]]:
+        """The number to acknowledge, and the data of the messages."""
+        reply, *messages = self.connections.poll(
+            self.pending(client_id, number, hold, ack), hold=True, sock=None)
+        return (orjson.loads(reply)["ext"]["ack"],
+                [orjson.loads(message)["data"] for message in messages])
 
     def stream(self, client_id: str, number: int = 1, hold: float = 10) -> RecordingStream:
         stream = RecordingStream()

@@ -59,4 +59,4 @@ def _count_greenlets() -> None:
 for _verb in VERBS:
     setattr(application.engine, _verb, _wrapped(getattr(application.engine, _verb), _verb))
 WebSocket.push = _wrapped(WebSocket.push, "push")  # type: ignore[method-assign]
-os.register_at_fork(after_in_child=lambda: gevent.spawn(_count_greenlets))
+gevent.spawn(_count_greenlets)  # a worker loads this after the fork

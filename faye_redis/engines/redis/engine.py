@@ -110,10 +110,10 @@ class RedisEngine:
     # Clients
 
     @retried
-    def create_client(self) -> str:
+    def create_client(self, acknowledges: bool = False) -> str:
         client_id = new_client_id()
         keys = [self._keys.client(client_id), self._keys.clients]
-        self._scripts.run("create", keys, client_id, self._lifetime)
+        self._scripts.run("create", keys, client_id, self._lifetime, int(acknowledges))
         return client_id
 
     def touch(self, client_id: str, stream_connect: str | None = None) -> None:
@@ -230,11 +230,16 @@ class RedisEngine:
 
     # Connections
 
-    def connect(self, client_id: str, connect_id: str, stream: bool) -> Session:
-        return self._heartbeat.surely(lambda: self._connect(client_id, connect_id, stream))
+    def connect(
+        self, client_id: str, connect_id: str, stream: bool, acknowledged: int | None = None
+    ) -> Session:
+        return self._heartbeat.surely(
+            lambda: self._connect(client_id, connect_id, stream, acknowledged))
 
     @retried
-    def _connect(self, client_id: str, connect_id: str, stream: bool) -> Session:
+    def _connect(
+        self, client_id: str, connect_id: str, stream: bool, acknowledged: int | None
+    ) -> Session:
         reply = self._scripts.run(
             "connect",
             self._client_keys(client_id),
@@ -245,9 +250,10 @@ class RedisEngine:
             self._timeout,
             self._lifetime,
             self._keys.server_channel(""),
+            "" if acknowledged is None else acknowledged,
         )
         session = self._session(client_id, reply)
-        if reply[-1]:
+        if reply[7]:
             spawn(self._lifetimes.keep, self._keys.channel_sides(list(session.subscriptions)))
         return session
 
@@ -264,13 +270,14 @@ class RedisEngine:
             raise UnknownClient(client_id)
         if reply[0] == 2:
             raise Superseded("a newer connection holds the client")
-        _, epoch, version, cursor, repeat_to, owed, subscriptions, _ = reply
+        _, epoch, version, cursor, repeat_to, owed, subscriptions, _, acknowledges = reply
         pairs, streams = iter(subscriptions), iter(owed)
         return Session(
             epoch,
             version,
             int(cursor),
             {name.decode(): int(start) for name, start in zip(pairs, pairs, strict=True)},
+            bool(acknowledges),
             int(repeat_to) if repeat_to else None,
             tuple(Owed(server.decode(), at, bool(follows), bool(heard)) for
                   server, at, follows, heard in zip(*[streams] * 4, strict=True)),

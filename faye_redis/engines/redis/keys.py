@@ -7,7 +7,7 @@ key (after the namespace)  type        what                                     
                                        (0: being removed)
 ``clients:<id>``           hash        created_at, epoch, version, cursor, sent,  subscription_ttl
                                        connect_id, server_id, stream_server,
-                                       owed, kept_at
+                                       owed, kept_at, acknowledges
 ``subscriptions:<id>``     hash        channel or pattern -> message id from      subscription_ttl
                                        which (exclusive) it counts
 ``channels:<channel>``     set         ids of the clients subscribed to exactly   subscription_ttl

@@ -30,7 +30,8 @@ class RecordingEngine:
         if self.failure is not None:
             raise self.failure
 
-    def create_client(self) -> str:
+    def create_client(self, acknowledges: bool = False) -> str:
+        self.acknowledges = acknowledges
         self._called("create_client")
         self.clients["newclient"] = []
         return "newclient"

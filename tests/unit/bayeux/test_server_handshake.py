@@ -116,3 +116,12 @@ def test_store_down(bayeux, caplog):
         "supportedConnectionTypes": TYPES, "advice": {"reconnect": "retry"}}
     assert bayeux.events == []
     assert "Redis is down" in caplog.text
+
+
+@pytest.mark.parametrize(("ext", "wanted"), [
+    ({"ack": True}, True), ({"ack": {"enabled": True}}, True), ({"ack": False}, False),
+    ({"ack": 1}, False), ({"ack": {"enabled": 1}}, False), ("ack", False), (None, False)])
+def test_acknowledged_messages_are_agreed_on(bayeux, ext, wanted):
+    reply = bayeux.reply(handshake(ext=ext))
+    assert reply.get("ext") == ({"ack": True} if wanted else None)
+    assert bayeux.engine.acknowledges is wanted

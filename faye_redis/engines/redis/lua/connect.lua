@@ -1,15 +1,18 @@
 -- Take a client's connection over for one worker, and mark the client seen.
 -- KEYS    clients:<id>, subscriptions:<id>, clients
 -- ARGV    client id, server id, connect id ('' if none), 1 if the connection is a socket,
---         client_timeout in ms, lifetime of the client's keys in ms, prefix of workers' channels
+--         client_timeout in ms, lifetime of the client's keys in ms, prefix of workers' channels,
+--         position that the client acknowledges or ''
 -- Returns {1, epoch, version, cursor, position to repeat to or '', {owed ...}, {channel, from id,
---         ...}, 1 if the lifetime of the client's keys was extended and its channels' should be},
+--         ...}, 1 if the lifetime of the client's keys was extended and its channels' should be,
+--         1 if the client acknowledges},
 --         or {0} if there is no such client or the request is stale. Of each stream that is owed:
 --         server id, epoch, 1 if it follows, how many heard that it is released
 -- Tells   the worker that holds the client, and those with streams that are owed: "released"
 -- Guarantee: atomic. Every connect raises the epoch; writes of older connections are refused by it.
 -- A connect id later than the latest confirms what that one was answered with; an equal one that
--- was answered asks for the same answer again; an earlier one is stale and touches nothing.
+-- was answered asks for the same answer again; an earlier one is stale and touches nothing. For a
+-- client that acknowledges only that confirms, and never more than it was sent.
 local LONGEST_COUNTER, LONGEST_OWED = 16, 1000
 
 local function precedes(id, latest)
@@ -24,22 +27,28 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
 local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'cursor', 'sent',
-  'connect_id', 'server_id', 'kept_at', 'owed')
+  'connect_id', 'server_id', 'kept_at', 'owed', 'acknowledges')
 local latest, sent = client[6] or '', client[5]
 if seen < now - ARGV[5] or not client[1] or precedes(connect_id, latest) then
   return {0}
 end
 
 local epoch, cursor = (client[2] or 0) + 1, client[4] or '0'
+local acknowledges = client[10] == '1'
 local repeated = connect_id ~= '' and connect_id == latest
-local repeat_to = repeated and not stream and sent or ''
-if sent and not repeated and (connect_id ~= '' or not stream) then
-  if tonumber(sent) > tonumber(cursor) then
-    cursor = sent
-    redis.call('HSET', KEYS[1], 'cursor', cursor)
-  end
+local repeat_to = repeated and not stream and not acknowledges and sent or ''
+local confirmed
+if acknowledges then
+  local given = tonumber(ARGV[8])
+  confirmed = given and sent and given <= tonumber(sent) and ARGV[8]
+elseif sent and not repeated and (connect_id ~= '' or not stream) then
+  confirmed = sent
 end
-if sent and repeat_to == '' then
+if confirmed and tonumber(confirmed) > tonumber(cursor) then
+  cursor = confirmed
+  redis.call('HSET', KEYS[1], 'cursor', cursor)
+end
+if sent and repeat_to == '' and not acknowledges then
   redis.call('HDEL', KEYS[1], 'sent')
 end
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'server_id', server_id,
@@ -77,4 +86,4 @@ if now - (client[8] or client[1]) > ARGV[6] / 2 then
   redis.call('PEXPIRE', KEYS[2], ARGV[6])
 end
 return {1, epoch, tonumber(client[3] or 0), cursor, repeat_to, streams,
-  redis.call('HGETALL', KEYS[2]), keep}
+  redis.call('HGETALL', KEYS[2]), keep, acknowledges and 1 or 0}

@@ -1,9 +1,10 @@
 -- Read a client's state again, for the connection that holds it.
 -- KEYS    clients:<id>, subscriptions:<id>
 -- ARGV    epoch
--- Returns {1, epoch, version, cursor, '', {}, {channel, from id, ...}, 0}, {0} if there is no such
+-- Returns {1, epoch, version, cursor, '', {}, {channel, from id, ...}, 0, 1 if the client
+--         acknowledges}, {0} if there is no such
 --         client, {2} if a newer connection holds it
-local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'cursor')
+local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'cursor', 'acknowledges')
 if not client[1] then
   return {0}
 end
@@ -11,4 +12,4 @@ if client[2] ~= ARGV[1] then
   return {2}
 end
 return {1, tonumber(client[2]), tonumber(client[3] or 0), client[4] or '0', '', {},
-  redis.call('HGETALL', KEYS[2]), 0}
+  redis.call('HGETALL', KEYS[2]), 0, client[5] == '1' and 1 or 0}

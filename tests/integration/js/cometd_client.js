@@ -1,0 +1,53 @@
+// node cometd_client.js '{"subscriber": URL, "publisher": URL, "transport": NAME, "ack": true, …}'
+// CometD's official client subscribes, another one publishes `count` numbers, one every `pause`
+// milliseconds; prints one line of JSON: what was received, and which numbers were acknowledged to
+// the publisher. Prints "half" to stderr when half of them are published.
+'use strict';
+
+const { CometD, AckExtension } = require('cometd');
+require('cometd-nodejs-client').adapt();
+
+const options = JSON.parse(process.argv[2]);
+
+function client(url, transport) {
+  const cometd = new CometD();
+  if (transport !== 'websocket') cometd.unregisterTransport('websocket');
+  if (transport !== 'long-polling') cometd.unregisterTransport('long-polling');
+  cometd.configure({ url, logLevel: 'error', backoffIncrement: 100, maxBackoff: 500 });
+  if (options.ack) cometd.registerExtension('ack', new AckExtension());
+  return cometd;
+}
+
+const connected = (cometd) => new Promise((resolve, reject) =>
+  cometd.handshake((reply) => reply.successful ? resolve() : reject(new Error(reply.error))));
+const subscribed = (cometd, channel, listener) => new Promise((resolve) =>
+  cometd.subscribe(channel, listener, resolve));
+const published = (cometd, channel, data) => new Promise((resolve) =>
+  cometd.publish(channel, data, (reply) => resolve(reply.successful)));
+const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function main() {
+  const subscriber = client(options.subscriber, options.transport);
+  const publisher = client(options.publisher, 'long-polling');
+  const received = [], acknowledged = [], ids = [];
+  let handshakes = 0;
+  subscriber.addListener('/meta/handshake', (reply) => { handshakes += reply.successful; });
+  await connected(subscriber);
+  await subscribed(subscriber, '/numbers', (message) => {
+    received.push(message.data);
+    ids.push(message.id);
+  });
+  await connected(publisher);
+  for (let i = 0; i < options.count; i++) {
+    if (i === options.count / 2) console.error('half');
+    if (await published(publisher, '/numbers', i)) acknowledged.push(i);
+    if (options.pause) await sleep(options.pause);
+  }
+  const missing = () => acknowledged.some((number) => !received.includes(number));
+  for (let i = 0; i < 300 && missing(); i++) await sleep(50);
+  await sleep(300);  // for what comes twice
+  console.log(JSON.stringify({ received, acknowledged, ids, handshakes }));
+  process.exit(0);
+}
+
+main().catch((error) => { console.error(error); process.exit(1); });
