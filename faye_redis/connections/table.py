@@ -67,7 +67,7 @@ class Connections:
         self._recovery = Recovery(engine, self, lambda: list(self._clients.values()))
         self._openings = Openings()
         self._followers = Followers(monotonic)
-        self._catch_up = CatchUp(engine, self._followers)
+        self._catch_up = CatchUp(engine, self, self._followers)
         self._touched: list[Connection] = []
         self._held_replies: Deadlines[tuple[Subscriber, PendingReply]] = Deadlines()
         self._keeper: Task | None = None
@@ -352,6 +352,13 @@ class Connections:
     def recovered(self) -> None:
         self._next_ping = 0.0
         self._recovery.check()
+
+    def missed(self) -> None:
+        for connection in self._clients.values():
+            connection.doubt()
+            connection.changed()
+        for subscriber in self._subscribers:
+            spawn(self._bring_up, subscriber)
 
     def remembered(self) -> list[Snapshot]:
         return self._recovery.remembered(self._positions.ending)
