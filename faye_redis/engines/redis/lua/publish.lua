@@ -34,10 +34,12 @@ end
 
 -- Both return the last entry removed, or nil.
 local function trim_by_age(log)
-  local last = redis.call('XREVRANGE', log, '(' .. oldest .. '-0', '-', 'COUNT', 1)[1]
-  if last then
-    redis.call('XTRIM', log, 'MINID', oldest)
+  local before = '(' .. oldest .. '-0'
+  if #redis.call('XRANGE', log, '-', before, 'COUNT', 1) == 0 then
+    return nil  -- looked for from this end: from the other one it takes all of the log
   end
+  local last = redis.call('XREVRANGE', log, before, '-', 'COUNT', 1)[1]
+  redis.call('XTRIM', log, 'MINID', oldest)
   return last
 end
 local function trim_by_length(log, most)
