@@ -221,7 +221,8 @@ class EngineEvents(Protocol):
         """What was ``remembered`` has been put back: positions of streams are their own again."""
 
     def expired(self, client_id: str, channels: list[str]) -> None:
-        """Clean-up in this worker removed the client (once in the cluster per client)."""
+        """This worker removed the client, which had expired or was further behind than its logs
+        reach (once in the cluster per client)."""
 
 
 class Engine(Protocol):

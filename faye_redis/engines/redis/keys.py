@@ -29,7 +29,8 @@ key (after the namespace)  type        what                                     
 each, and "!" unless the position of its server holds for it.
 
 Lifetimes are kept fresh while the key is in use (at most one command per key per half lifetime);
-a live client's keys never run out.
+a live client's keys never run out. A log and its ``trimmed`` live for ``message_ttl``, but at least
+twice as long as the log keeps a message.
 
 Pub/sub channels: ``publish:<db>:<channel>`` carries ``id channel payload`` to the workers that
 follow this channel or pattern, ``server:<db>:<server_id>`` control messages to one worker. They
