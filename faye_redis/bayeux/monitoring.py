@@ -16,7 +16,7 @@ EVENTS = {
     "subscribe": "(client_id, channel): not if it was subscribed before; once in the cluster",
     "unsubscribe": "(client_id, channel): also when the client left or expired; once likewise",
     "publish": "(client_id or None, channel, data): the engine has it; once in the cluster",
-    "disconnect": "(client_id): the client left or expired; once in the cluster",
+    "disconnect": "(client_id): the client left, expired or fell behind; once in the cluster",
     "connection:open": "(client_id): this worker holds the client's connection",
     "connection:close": "(client_id): it no longer does",
     "close": "(): this worker's server is closed",
@@ -67,8 +67,7 @@ class Monitor:
                 log.exception("listener of %r failed", event)
 
     def departed(self, client_id: str, channels: Iterable[str]) -> None:
-        """Tell that a client left or expired: unsubscribe for each of ``channels``, then
-        disconnect."""
+        """Tell that a client is no more: unsubscribe for each of ``channels``, then disconnect."""
         for channel in channels:
             self.trigger("unsubscribe", client_id, channel)
         self.trigger("disconnect", client_id)

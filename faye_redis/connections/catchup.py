@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import NoReturn
 
 from ..concurrency import sleep
-from ..engines.base import Batch, Engine
-from ..errors import EngineUnavailable
+from ..engines.base import Batch, Engine, EngineEvents
+from ..errors import EngineUnavailable, UnknownClient
 from .connection import Connection
 from .followers import Followers
 from .subscriber import Subscriber
@@ -19,15 +20,20 @@ _READ_LIMIT = 500  # messages of one log read at once
 
 class CatchUp:
     """Catches connections up with the logs; the caller sees to it that one greenlet does so for a
-    connection at a time."""
+    connection at a time.
 
-    def __init__(self, engine: Engine, followers: Followers) -> None:
+    :param events: told of clients that are removed because they have missed messages.
+    """
+
+    def __init__(self, engine: Engine, events: EngineEvents, followers: Followers) -> None:
         self._engine = engine
+        self._events = events
         self._followers = followers
 
     def run(self, connection: Connection) -> None:
         """Returns when the connection is live, is closed, or has something to send; then it may
         not be live yet, and goes on from its position. Starts over if the subscriptions change.
+        A client that is further behind than its logs reach is removed, so that it begins anew.
 
         :raises UnknownClient, Superseded, EngineUnavailable: the connection can read no more.
         """
@@ -44,6 +50,8 @@ class CatchUp:
                     return  # what it had when it was closed is what the next one goes on from
                 if connection.is_outdated:
                     continue
+                if batch.gap:
+                    self._remove(connection.client_id)
                 if self._merge(connection, batch):
                     return
                 after = {name: max(start, batch.position) for name, start in after.items()}
@@ -84,6 +92,12 @@ class CatchUp:
         self._followers.add(connection, session.subscriptions)
         connection.reload(session)
         return after
+
+    def _remove(self, client_id: str) -> NoReturn:
+        channels = self._engine.destroy_client(client_id)
+        log.warning("a client was further behind than the logs reach; it has to handshake again")
+        self._events.expired(client_id, channels)
+        raise UnknownClient(client_id)
 
     def _merge(self, connection: Connection, batch: Batch) -> bool:
         """Whether enough has been read for now. A stream sends every part at once."""

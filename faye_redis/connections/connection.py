@@ -152,6 +152,10 @@ class Connection:
         return message.id <= self.position and any(
             self.covered.get(name, message.id) < message.id for name in expand(message.channel))
 
+    def doubt(self) -> None:
+        """What it hears may come after messages that it has missed: its logs have to be read."""
+        self.live, self.held = False, None
+
     # What the two kinds do in their own way
 
     def changed(self) -> None:

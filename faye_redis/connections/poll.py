@@ -38,8 +38,8 @@ class Poll(Connection):
     @property
     def is_waiting(self) -> bool:
         """Is there nothing to answer with, and no other reason to look?"""
-        return not (self.outgoing or self.closed or self.abandoned or self.is_outdated
-                    or self.session.repeat_to is not None)
+        return self.live and not (self.outgoing or self.closed or self.abandoned
+                                  or self.is_outdated or self.session.repeat_to is not None)
 
     def take(self, size: int) -> tuple[list[Message], int]:
         """What to answer now, and the position up to which that is everything.

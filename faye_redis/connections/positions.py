@@ -17,12 +17,11 @@ import logging
 from ..concurrency import monotonic, sleep, spawn
 from ..engines.base import Engine, Progress, Standing
 from ..errors import EngineError
-from .subscriber import Subscriber
+from .subscriber import Stream, Subscriber
 
 log = logging.getLogger("faye_redis.connections")
 
-CONFIRM_SECONDS = 0.2
-"""How long a stream that gets no more waits for its peer's confirmation."""
+_CONFIRM_SECONDS = 0.2
 _RETRY_SECONDS = 1.0
 _LATE_SECONDS = 3.0
 
@@ -50,7 +49,7 @@ class Positions:
         spawn(self._end, subscriber)
 
     def _end(self, subscriber: Subscriber) -> None:
-        subscriber.await_confirmation(CONFIRM_SECONDS)
+        subscriber.await_confirmation(_CONFIRM_SECONDS)
         until = monotonic() + self._patience
         while not self._save([_progress(subscriber, Standing.ENDED)]) and monotonic() < until:
             sleep(_RETRY_SECONDS)
@@ -118,6 +117,15 @@ class Positions:
             log.warning("positions of clients not saved: %s", error)
             return False
         return True
+
+
+def close_when_confirmed(
+    subscriber: Subscriber | None, stream: Stream, code: int, reason: str
+) -> None:
+    """Close a stream that gets no more, when its peer has said what has arrived."""
+    if subscriber:
+        subscriber.await_confirmation(_CONFIRM_SECONDS)
+    stream.close(code, reason)
 
 
 def _progress(one: Subscriber, standing: Standing) -> Progress:

@@ -28,7 +28,7 @@ from .deadlines import Deadlines
 from .followers import Followers
 from .opening import Openings, marked
 from .poll import Poll
-from .positions import CONFIRM_SECONDS, Positions
+from .positions import Positions, close_when_confirmed
 from .recovery import Recovery
 from .subscriber import Stream, Subscriber
 
@@ -67,7 +67,7 @@ class Connections:
         self._recovery = Recovery(engine, self, lambda: list(self._clients.values()))
         self._openings = Openings()
         self._followers = Followers(monotonic)
-        self._catch_up = CatchUp(engine, self._followers)
+        self._catch_up = CatchUp(engine, self, self._followers)
         self._touched: list[Connection] = []
         self._held_replies: Deadlines[tuple[Subscriber, PendingReply]] = Deadlines()
         self._keeper: Task | None = None
@@ -192,14 +192,7 @@ class Connections:
         if subscriber and not subscriber.closed:
             self._drop(subscriber)
             self._positions.end(subscriber)
-        spawn(self._close_when_confirmed, subscriber, stream, code, reason)
-
-    def _close_when_confirmed(
-        self, subscriber: Subscriber | None, stream: Stream, code: int, reason: str
-    ) -> None:
-        if subscriber:
-            subscriber.await_confirmation(CONFIRM_SECONDS)
-        stream.close(code, reason)
+        spawn(close_when_confirmed, subscriber, stream, code, reason)
 
     def drained(self, stream: Stream) -> None:
         """The stream can take messages again; what it missed is read from the logs."""
@@ -361,6 +354,13 @@ class Connections:
     def recovered(self) -> None:
         self._next_ping = 0.0
         self._recovery.check()
+
+    def missed(self) -> None:
+        for connection in self._clients.values():
+            connection.doubt()
+            connection.changed()
+        for subscriber in self._subscribers:
+            spawn(self._bring_up, subscriber)
 
     def remembered(self) -> list[Snapshot]:
         return self._recovery.remembered(self._positions.ending)

@@ -77,6 +77,8 @@ class Batch(NamedTuple):
     """Everything up to this id, for the channels asked for, is in ``messages``."""
     complete: bool
     """False if a limit cut the answer short: read on from ``position``."""
+    gap: bool
+    """Messages after a position that was asked for are no longer in its log."""
 
 
 class Verdict(Enum):
@@ -161,16 +163,17 @@ def log_retention(settings: EngineSettings) -> float:
     return min(settings.message_ttl, settings.client_timeout + _RETENTION_MARGIN)
 
 
-def merge(logs: Collection[list[Message]], limit: int, cut: int) -> Batch:
+def merge(logs: Collection[list[Message]], limit: int, cut: int, gap: bool) -> Batch:
     """Put logs, read up to ``limit`` messages each, into one order; each message once.
 
     A log that was cut short hides what follows, so nothing after its last message is given.
 
     :param cut: id up to which the logs were read.
+    :param gap: see ``Batch.gap``.
     """
     position = min([cut, *(log[-1].id for log in logs if len(log) >= limit)])
     unique = {message.id: message for log in logs for message in log if message.id <= position}
-    return Batch([unique[id] for id in sorted(unique)], position, position == cut)
+    return Batch([unique[id] for id in sorted(unique)], position, position == cut, gap)
 
 
 class EngineEvents(Protocol):
@@ -210,6 +213,10 @@ class EngineEvents(Protocol):
     def recovered(self) -> None:
         """Calls may have been missed: look at the session of every connection again."""
 
+    def missed(self) -> None:
+        """Messages have been missed that the logs no longer have. What ``messages`` tells next may
+        come after them: every connection has to read its own logs again."""
+
     def remembered(self) -> list[Snapshot]:
         """Every client whose latest connection may be this worker's, open or just answered."""
 
@@ -217,7 +224,8 @@ class EngineEvents(Protocol):
         """What was ``remembered`` has been put back: positions of streams are their own again."""
 
     def expired(self, client_id: str, channels: list[str]) -> None:
-        """Clean-up in this worker removed the client (once in the cluster per client)."""
+        """This worker removed the client, which had expired or was further behind than its logs
+        reach (once in the cluster per client)."""
 
 
 class Engine(Protocol):
@@ -342,6 +350,9 @@ class Engine(Protocol):
 
     def read(self, after: Mapping[str, int], limit: int) -> Batch:
         """Read the logs of channels or patterns, each from its own position (exclusive).
+
+        A log keeps a message as long as a client can come back for it, but ``max_log`` messages at
+        most; ``Batch.gap`` tells that one was removed after the position asked for.
 
         :param limit: messages at most per log; see ``Batch.complete``.
         """

@@ -55,6 +55,8 @@ class _Client:
 class _Log:
     subscribers: set[str] = field(default_factory=set)
     messages: list[Message] = field(default_factory=list)
+    trimmed: int = 0
+    """The last id removed."""
 
     def messages_after(self, position: int, limit: int) -> list[Message]:
         start = bisect_right(self.messages, position, key=_message_id)
@@ -186,16 +188,18 @@ class MemoryEngine:
         logs = [self._logs[name] for name in expand(channel) if name in self._logs]
         for log in logs:
             log.messages.append(message)
-            self._trim(log.messages)
+            self._trim(log)
         if logs and self._events:
             self._events.messages([message])
         return message.id
 
-    def _trim(self, messages: list[Message]) -> None:
+    def _trim(self, log: _Log) -> None:
         oldest = self._last_id - round(log_retention(self._settings) * 1e6)
-        excess = len(messages) - self._settings.max_log
-        if excess > 0 or messages[0].id < oldest:
-            del messages[: max(excess, bisect_right(messages, oldest, key=_message_id))]
+        excess = len(log.messages) - self._settings.max_log
+        if excess > 0 or log.messages[0].id < oldest:
+            end = max(excess, bisect_right(log.messages, oldest, key=_message_id))
+            log.trimmed = log.messages[end - 1].id
+            del log.messages[:end]
 
     def _forget_operations(self) -> None:
         limit = self._clock() - _OPERATION_SECONDS
@@ -207,11 +211,11 @@ class MemoryEngine:
 
     def read(self, after: Mapping[str, int], limit: int) -> Batch:
         logs = [
-            self._logs[name].messages_after(position, limit)
-            for name, position in after.items()
-            if name in self._logs
+            (self._logs[name], position) for name, position in after.items() if name in self._logs
         ]
-        return merge(logs, limit, self._last_id)
+        gap = any(log.trimmed > position for log, position in logs)
+        found = [log.messages_after(position, limit) for log, position in logs]
+        return merge(found, limit, self._last_id, gap)
 
     def follow(self, channels: Iterable[str]) -> None:
         """Nothing to do: every message passes through this process."""

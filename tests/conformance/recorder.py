@@ -45,6 +45,9 @@ class Recorder:
     def recovered(self) -> None:
         self.calls.append(("recovered",))
 
+    def missed(self) -> None:
+        self.calls.append(("missed",))
+
     def expired(self, client_id: str, channels: list[str]) -> None:
         self.calls.append(("expired", client_id, sorted(channels)))
 

@@ -207,7 +207,7 @@ class TestReading:
     def test_the_position_is_the_last_id_of_all(self, engine: Engine) -> None:
         subscriber(engine, "/a")
         last = publish(engine, "/elsewhere", "1")
-        assert engine.read({"/a": 0}, 10) == ([], last, True)
+        assert engine.read({"/a": 0}, 10) == ([], last, True, False)
 
 
 class TestConnecting:

@@ -64,8 +64,11 @@ class RedisEngine:
         self._lifetime = self._lifetimes.milliseconds
         self._heartbeat = Heartbeat(
             self._redis, self._scripts, self._keys, settings, self._lifetimes)
-        self._log_limits = (_OPERATION_MS, round(log_retention(settings) * 1000),
-                            settings.max_log, round(settings.message_ttl * 1000))
+        retention = log_retention(settings)
+        # Extended when half of it is over: no message may go with its log before its time.
+        log_life = max(settings.message_ttl, 2 * retention)
+        self._log_limits = (_OPERATION_MS, round(retention * 1000), settings.max_log,
+                            round(log_life * 1000))
         self._events: EngineEvents | None = None
         self._listener: Listener | None = None
 
@@ -212,8 +215,14 @@ class RedisEngine:
             pipeline.get(self._keys.last_id)  # the cut comes first: what is later is not ours yet
             for name, position in after.items():
                 pipeline.xrange(self._keys.log(name), min=f"({position}-0", count=limit)
-            cut, *logs = pipeline.execute()
-        return merge([_messages(entries) for entries in logs], limit, int(cut or 0))
+                # What was removed comes after the log. It may be trimmed between two commands, and
+                # what was gone when it was read has to be seen; what goes now may be told as well.
+                pipeline.get(self._keys.trimmed(name))
+            cut, *found = pipeline.execute()
+        logs, trimmed = found[::2], found[1::2]
+        gap = any(int(id or 0) > position
+                  for id, position in zip(trimmed, after.values(), strict=True))
+        return merge([_messages(entries) for entries in logs], limit, int(cut or 0), gap)
 
     @retried
     def _last_id(self) -> int:
@@ -340,11 +349,13 @@ class RedisEngine:
         if self._events:
             self._events.recovered()
         messages: list[Message] = []
-        complete = not channels
+        complete, gap = not channels, False
         while not complete:
             batch = self.read(dict.fromkeys(channels, position), _RECOVERY_LIMIT)
             messages += batch.messages
-            position, complete = batch.position, batch.complete
+            position, complete, gap = batch.position, batch.complete, gap or batch.gap
+        if gap and self._events:
+            self._events.missed()  # last: nothing may happen before ``messages`` are passed on
         return messages
 
     def _after_beat(self) -> None:

@@ -14,6 +14,7 @@ key (after the namespace)  type        what                                     
                                        this channel or pattern
 ``messages:<channel>``     stream      log of this channel or pattern; only while message_ttl
                                        it has subscribers
+``trimmed:<channel>``      string      the last message id removed from this log  message_ttl
 ``last_id``                string      the last message id issued                 for ever
 ``operations:<operation>`` string      the message id a publish was given         60 s
 ``servers:<server_id>``    hash        host, pid of a worker; position: all its   2 client_timeout
@@ -28,7 +29,8 @@ key (after the namespace)  type        what                                     
 each, and "!" unless the position of its server holds for it.
 
 Lifetimes are kept fresh while the key is in use (at most one command per key per half lifetime);
-a live client's keys never run out.
+a live client's keys never run out. A log and its ``trimmed`` live for ``message_ttl``, but at least
+twice as long as the log keeps a message.
 
 Pub/sub channels: ``publish:<db>:<channel>`` carries ``id channel payload`` to the workers that
 follow this channel or pattern, ``server:<db>:<server_id>`` control messages to one worker. They
@@ -67,6 +69,9 @@ class Keys:
     def log(self, channel: str) -> str:
         return f"{self.prefix}messages:{channel}"
 
+    def trimmed(self, channel: str) -> str:
+        return f"{self.prefix}trimmed:{channel}"
+
     def operation(self, operation: str) -> str:
         return f"{self.prefix}operations:{operation}"
 
@@ -80,5 +85,6 @@ class Keys:
         return self._server + server_id
 
     def channel_sides(self, channels: list[str]) -> list[str]:
-        """For each channel its set of subscribers and its log, in turn."""
-        return [key for name in channels for key in (self.subscribers(name), self.log(name))]
+        """For each channel in turn: its set of subscribers, its log, what was removed from it."""
+        return [key for name in channels
+                for key in (self.subscribers(name), self.log(name), self.trimmed(name))]

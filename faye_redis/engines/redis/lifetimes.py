@@ -18,20 +18,22 @@ MOST_AT_ONCE = 1000
 
 
 class Lifetimes:
-    """Extends the lifetime of keys, at most once per key and third of it."""
+    """Extends the lifetime of keys, at most once per key and third of ``message_ttl``, which is the
+    shortest of them."""
 
     def __init__(self, client: redis.Redis, settings: EngineSettings) -> None:
         self._redis = client
         self._settings = settings
         self.milliseconds = round(
             max(settings.subscription_ttl, 2 * settings.client_timeout) * 1000)
+        self._pause = settings.message_ttl / 3
         self._kept: dict[str, float] = {}
         self._began = monotonic()
 
     def is_due(self, what: str) -> bool:
         """Is it time to ``keep`` keys of some kind? If so, the next time counts from now."""
         now = monotonic()
-        due = now - self._kept.get(what, self._began) > self.milliseconds / 3000
+        due = now - self._kept.get(what, self._began) > self._pause
         if due:
             self._kept[what] = now
         return due

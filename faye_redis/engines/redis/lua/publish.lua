@@ -1,12 +1,16 @@
 -- Append a message to the log of every matching subscription and notify the workers following it.
 -- KEYS    last_id, operations:<operation>, marker,
---         then channels:<name> and messages:<name> for each name the channel expands to
+--         then channels:<name>, messages:<name> and trimmed:<name> for each name the channel
+--         expands to
 -- ARGV    payload, channel, lifetime of the operation in ms, ms a log keeps a message,
 --         messages a log keeps, lifetime of a log in ms, highest message id the caller knows of,
 --         ms after the marker during which there may be subscribers that are yet to be put back,
 --         then a pub/sub channel for each name
 -- Returns the message id, as a string of microseconds
--- Guarantee: atomic; at most once per operation; ids only grow. Costs nothing per subscriber.
+-- Guarantee: atomic; at most once per operation; ids only grow. Costs nothing per subscriber. What
+-- is removed from a log is known by trimmed:<name>, which lives at least as long as the log.
+local TRIM_EVERY = 16  -- messages: age is looked at that often on the average
+
 local done = redis.call('GET', KEYS[2])
 if done then
   return done
@@ -27,17 +31,40 @@ if restoring > 0 then
   local age = time[1] * 1000 + math.floor(time[2] / 1000) - (marker or 0)
   restoring = (not marker or age < restoring) and 2 * restoring or 0
 end
+
+-- Both return the last entry removed, or nil.
+local function trim_by_age(log)
+  local before = '(' .. oldest .. '-0'
+  if #redis.call('XRANGE', log, '-', before, 'COUNT', 1) == 0 then
+    return nil  -- looked for from this end: from the other one it takes all of the log
+  end
+  local last = redis.call('XREVRANGE', log, before, '-', 'COUNT', 1)[1]
+  redis.call('XTRIM', log, 'MINID', oldest)
+  return last
+end
+local function trim_by_length(log, most)
+  redis.call('XTRIM', log, 'MAXLEN', most + 1)
+  local last = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+  redis.call('XTRIM', log, 'MAXLEN', most)
+  return last
+end
+
 for i = 9, #ARGV do
-  local subscribers, log = KEYS[2 * i - 14], KEYS[2 * i - 13]
+  local subscribers, log, trimmed = KEYS[3 * i - 23], KEYS[3 * i - 22], KEYS[3 * i - 21]
   local subscribed = redis.call('EXISTS', subscribers) == 1
   if subscribed or restoring > 0 then
-    redis.call('XADD', log, 'MINID', '~', oldest, id .. '-0', 'c', ARGV[2], 'p', ARGV[1])
+    local lifetime = string.format('%.0f', subscribed and ARGV[6] or restoring)
+    redis.call('XADD', log, id .. '-0', 'c', ARGV[2], 'p', ARGV[1])
+    local removed = number % TRIM_EVERY == 0 and trim_by_age(log)
     if redis.call('XLEN', log) > ARGV[5] * 1.1 then
-      redis.call('XTRIM', log, 'MAXLEN', ARGV[5])
+      removed = trim_by_length(log, ARGV[5])
     end
-    local lifetime = subscribed and tonumber(ARGV[6]) or restoring
+    if removed then
+      redis.call('SET', trimmed, string.match(removed[1], '%d+'), 'PX', lifetime)
+    end
     if redis.call('PTTL', log) < lifetime / 2 then
-      redis.call('PEXPIRE', log, string.format('%.0f', lifetime))
+      redis.call('PEXPIRE', log, lifetime)
+      redis.call('PEXPIRE', trimmed, lifetime)
     end
     redis.call('PUBLISH', ARGV[i], notice)
   end

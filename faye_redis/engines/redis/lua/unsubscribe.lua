@@ -1,6 +1,6 @@
 -- Undo subscriptions of a client.
 -- KEYS    clients:<id>, subscriptions:<id>, clients,
---         then channels:<channel> and messages:<channel> for each channel
+--         then channels:<channel>, messages:<channel> and trimmed:<channel> for each channel
 -- ARGV    client id, client_timeout in ms, prefix of workers' channels, then the channels
 -- Returns {1, channels that were subscribed ...}, or {0} if there is no such client
 -- Tells   the worker that holds the client, if anything changed: "changed"
@@ -15,13 +15,13 @@ end
 
 local result = {1}
 for i = 4, #ARGV do
-  local subscribers, log = KEYS[2 * i - 4], KEYS[2 * i - 3]
+  local subscribers, log, trimmed = KEYS[3 * i - 8], KEYS[3 * i - 7], KEYS[3 * i - 6]
   if redis.call('HDEL', KEYS[2], ARGV[i]) == 1 then
     result[#result + 1] = ARGV[i]
   end
   redis.call('SREM', subscribers, client_id)
   if redis.call('EXISTS', subscribers) == 0 then
-    redis.call('DEL', log)
+    redis.call('DEL', log, trimmed)
   end
 end
 if #result > 1 then
