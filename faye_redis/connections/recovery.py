@@ -69,6 +69,8 @@ class Recovery:
 
     def remember(self, poll: Poll) -> None:
         """Until its client polls again, only this worker knows of it."""
+        if not poll.session.epoch:
+            return  # the engine has not even answered: what is known from before counts
         self._polled.pop(poll.client_id, None)
         self._polled[poll.client_id] = monotonic(), _snapshot(poll)
 

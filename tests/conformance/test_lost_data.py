@@ -109,6 +109,20 @@ def test_a_client_between_two_polls_goes_on(two: list[Worker], lose: Lose) -> No
     assert poll(two[1], client_id, 2) == [1]
 
 
+def test_a_client_that_polled_in_vain_meanwhile_goes_on(
+    server: RedisServer, two: list[Worker]
+) -> None:
+    client_id = two[0].client("/a")
+    assert two[0].poll(client_id, 1, hold=0) == []
+    server.stop()
+    for _ in range(2):
+        with pytest.raises(EngineUnavailable):
+            two[0].poll(client_id, 2)
+    server.start()
+    publish(two[1], "/a", 1)
+    assert poll(two[0], client_id, 2) == [1]
+
+
 def test_a_client_that_nobody_remembers_begins_anew(two: list[Worker], lose: Lose) -> None:
     client_id = two[0].client("/a")
     lose()
