@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
+import orjson
 import pytest
 
 from faye_redis.errors import Superseded, UnknownClient
@@ -125,7 +126,9 @@ class TestPolls:
         eventually(lambda: is_held(worker, client_id))
         worker.connections.drain()
         assert poll.get(timeout=5) == []
-        assert worker.poll(client_id, 2) == []
+        reply, = worker.connections.poll(worker.pending(client_id, 3), hold=True, sock=None)
+        assert 0 <= orjson.loads(reply)["advice"]["interval"] <= 2000  # spread: drain_jitter
+        assert worker.poll(client_id, 4) == []
 
     def test_a_long_backlog_comes_in_parts(self, start: Start) -> None:
         worker = start(max_message_size=1000)

@@ -34,3 +34,12 @@ def test_failure_pauses_and_spreads(interval, lowest):
 ], ids=repr)
 def test_hold(given, expected):
     assert advice.hold(given, 25) == expected
+
+
+def test_delayed_spreads_clients_over_time():
+    given = {"reconnect": "retry", "interval": 500, "timeout": 25000}
+    intervals = {advice.delayed(given, 2)["interval"] for _ in range(200)}
+    assert 500 <= min(intervals) < 1000 and 2000 < max(intervals) <= 2500
+    assert len(intervals) > 100
+    assert advice.delayed(given, 0) == given
+    assert advice.delayed(None, 0) == {"reconnect": "retry", "interval": 0}
