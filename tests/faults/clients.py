@@ -117,6 +117,8 @@ class Client:
                 while not self.stopped:
                     self.step()
             except Unknown:
+                if self.stopped:
+                    return  # it has left itself
                 self.ledger.session_lost(self.name, monotonic())
             finally:
                 self.end_transport()
