@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 from ..engines.base import Session
 
+_DOUBT = 60_000_000  # microseconds: longer ago, messages came by other ways than the stream
+
 
 class Opening:
     """What was told about one client meanwhile."""
@@ -62,8 +64,12 @@ class Openings:
 
 def marked(mark: str, session: Session) -> int:
     """The position that a stream's ``mark`` stands for: exact, unless subscriptions have been made
-    since that do not count from there."""
+    since that do not count from there.
+
+    It may be before the cursor. The connect that confirmed what was sent cannot know of bytes that
+    a proxy took and did not pass on; the client, which names what it has, does.
+    """
     position, version = map(int, mark.split("-"))
     unknown = [] if version == session.version else [
         start for start in session.subscriptions.values() if start >= session.cursor]
-    return max(session.cursor, min([position, *unknown]))
+    return max(session.cursor - _DOUBT, min([position, *unknown]))

@@ -263,7 +263,7 @@ class Connections:
         if session.owed:
             connection.start_at(self._engine.release(client_id, session, connection.is_stream))
         if mark:
-            connection.start_at(marked(mark, session))
+            connection.start_at(marked(mark, session))  # may be less than the cursor
 
     def _enter(self, connection: Connection) -> None:
         self._clients[connection.client_id] = connection

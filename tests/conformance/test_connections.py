@@ -13,6 +13,7 @@ from faye_redis.errors import Superseded, UnknownClient
 from faye_redis.settings import EngineSettings
 from support.waiting import eventually
 
+from .recorder import RecordingStream
 from .worker import Worker, is_confirmed, is_held
 
 Start = Callable[..., Worker]
@@ -212,6 +213,22 @@ class TestStreams:
         worker.connections.closed(stream)
         eventually(lambda: worker.engine.session(client_id, connection.session.epoch).cursor
                    == connection.position)
+
+    def test_a_stream_that_opens_anew_says_what_its_client_has(self, worker: Worker) -> None:
+        client_id = worker.client("/a")
+        stream = worker.stream(client_id)
+        marks: list[str] = []
+        push = stream.push
+        stream.push = lambda payloads, mark: marks.append(mark) or push(  # type: ignore[method-assign]
+            payloads, mark)
+        for number in range(3):
+            worker.publish("/a", number)
+            eventually(lambda number=number: len(stream.data) > number)
+        eventually(lambda: is_confirmed(worker, client_id))
+        again = RecordingStream()
+        worker.connections.open(client_id, again, marks[0])
+        eventually(lambda: len(again.data) >= 2)
+        assert again.data == [1, 2]
 
     def test_a_full_stream_catches_up_when_it_has_drained(self, worker: Worker) -> None:
         client_id = worker.client("/a")
