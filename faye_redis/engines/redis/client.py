@@ -7,6 +7,7 @@ repeat says so with :func:`retried`.
 
 from __future__ import annotations
 
+import builtins
 import logging
 import re
 from collections.abc import Callable
@@ -32,7 +33,8 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from ...errors import ConfigurationError
+from ...concurrency import deadline
+from ...errors import ConfigurationError, EngineUnavailable
 from ...settings import EngineSettings
 from .failures import tls_context, translated, translation, wrong_option
 
@@ -123,15 +125,19 @@ def retried(
 
     When the connection fails it is called again, up to ``max_retries`` times, after growing random
     pauses, as long as another attempt still fits into ``operation_timeout``. Its object has
-    ``_settings``. Errors are those of :class:`translated`.
+    ``_settings``. Errors are those of :class:`translated`. However many others wait for a
+    connection, it ends within ``operation_timeout``.
     """
     @wraps(method)
     def call(self: Self, /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
         window = _Window(self._settings)
         retry = Retry(window, self._settings.max_retries, (ConnectionError, TimeoutError))
-        with translated():
-            return retry.call_with_retry(
-                lambda: method(self, *args, **kwargs), lambda error: None, window.allows)
+        try:
+            with translated(), deadline(self._settings.operation_timeout):
+                return retry.call_with_retry(
+                    lambda: method(self, *args, **kwargs), lambda error: None, window.allows)
+        except builtins.TimeoutError:
+            raise EngineUnavailable("no answer from Redis within operation_timeout") from None
     return call
 
 

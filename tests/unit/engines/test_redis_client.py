@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 import redis
 from redis.exceptions import RedisError
@@ -512,6 +513,20 @@ def test_a_hung_server_costs_no_more_than_the_operation_timeout() -> None:
         assert eventually(lambda: caller.client.get("x") == b"2")  # sent once, run late
         assert caller.once("INCR", "x") == 3
         caller.client.close()
+
+
+def test_whatever_takes_long_ends_with_the_operation_timeout(redis_server: RedisServer) -> None:
+    class Slow(Caller):
+        @retried
+        def waits(self) -> None:
+            gevent.sleep(60)  # as for a connection that others are waiting for, too
+
+    caller = Slow(engine_settings(redis_server, read_timeout=0.1, write_timeout=0.1,
+                                  connect_timeout=0.1, operation_timeout=0.2))
+    with gevent.Timeout(PATIENCE), pytest.raises(EngineUnavailable, match="operation_timeout"):
+        caller.waits()
+    assert caller.repeatable("PING")
+    caller.client.close()
 
 
 def test_a_restarted_server_is_noticed_before_a_command_is_sent() -> None:
