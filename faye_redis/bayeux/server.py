@@ -391,7 +391,7 @@ def _wants_acknowledgement(ext: Any) -> bool:
 
 def _acknowledged(ext: Any) -> int | None:
     ack = ext.get("ack") if isinstance(ext, dict) else None
-    return ack if type(ack) is int and 0 <= ack < 2**53 else None  # bool is no number here
+    return ack if type(ack) is int and -1 <= ack < 2**53 else None  # bool is no number here
 
 
 def _connect_id(message_id: Any) -> str:

@@ -51,7 +51,7 @@ class CatchUp:
                 if connection.is_outdated:
                     continue
                 if batch.gap:
-                    self._remove(connection.client_id)
+                    self._remove(connection)
                 if self._merge(connection, batch):
                     return
                 after = {name: max(start, batch.position) for name, start in after.items()}
@@ -93,7 +93,9 @@ class CatchUp:
         connection.reload(session)
         return after
 
-    def _remove(self, client_id: str) -> NoReturn:
+    def _remove(self, connection: Connection) -> NoReturn:
+        client_id = connection.client_id
+        self._engine.session(client_id, connection.session.epoch)  # if it is here still
         channels = self._engine.destroy_client(client_id)
         log.warning("a client was further behind than the logs reach; it has to handshake again")
         self._events.expired(client_id, channels)

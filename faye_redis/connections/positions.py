@@ -69,6 +69,7 @@ class Positions:
         """
         now = monotonic()
         for stream in streams:
+            stream.heard_all(heard)
             stream.look(now)
         if not self._telling:
             self._change(streams, now, written)
@@ -82,13 +83,16 @@ class Positions:
             stream.follows = False
 
     def _change(self, streams: list[Subscriber], now: float, written: bool) -> None:
-        told = [(one, Standing.FOLLOWS) for one in self._joining] if written else []
-        self._joining = [] if written else self._joining
+        joining = [one for one in self._joining if one.follows]
+        told = [(one, Standing.FOLLOWS) for one in joining] if written else []
+        self._joining = [] if written else joining
         for stream in [one for one in streams if one.saved is not None]:
             may_follow = stream.stream.confirms and now - stream.fresh_at < _LATE_SECONDS
             if stream.follows and not may_follow:
+                told = [pair for pair in told if pair[0] is not stream]
+                self._joining = [one for one in self._joining if one is not stream]
                 told.append((stream, Standing.OWN))
-            elif not stream.follows and may_follow and stream.live:
+            elif not stream.follows and may_follow and _is_up_to_date(stream):
                 stream.follows = True
                 self._joining.append(stream)
             elif not stream.follows and stream.resumable > (stream.saved or 0):
@@ -117,6 +121,11 @@ class Positions:
             log.warning("positions of clients not saved: %s", error)
             return False
         return True
+
+
+def _is_up_to_date(stream: Subscriber) -> bool:
+    """One that is not would hold up the position of all."""
+    return stream.is_settled or (stream.live and stream.confirmed.position > (stream.saved or 0))
 
 
 def close_when_confirmed(

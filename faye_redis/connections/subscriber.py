@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..concurrency import Event, spawn
-from ..engines.base import Message
+from ..engines.base import Batch, Message
 from .connection import Connection, Reach
 
 if TYPE_CHECKING:
@@ -132,12 +132,27 @@ class Subscriber(Connection):
     @property
     def is_settled(self) -> bool:
         """Is it live, and does the peer have everything that was for it?"""
-        return self.live and not self.outgoing and self.confirmed.position >= self.position
+        return (self.live and not self.outgoing and not self.is_outdated
+                and self.confirmed.position >= self.position)
 
     @property
     def resumable(self) -> int:
         """A client that goes on from this id misses nothing."""
         return min(self.confirmed.within(self.session.subscriptions), self.since)
+
+    def heard_all(self, position: int) -> None:
+        """Every message up to ``position`` has been told; if none of them is under way, the client
+        goes on from there."""
+        if self.is_settled:
+            self.position = max(self.position, position)
+            self.confirmed = self.reach
+
+    def merge(self, batch: Batch) -> bool:
+        settled = not self.outgoing and self.confirmed.position >= self.position
+        enough = super().merge(batch)
+        if settled and not self.outgoing:
+            self.confirmed = self.reach  # there was nothing to send, so nothing to confirm
+        return enough
 
     def start_at(self, position: int) -> None:
         super().start_at(position)
@@ -213,6 +228,8 @@ class Subscriber(Connection):
             while self.outgoing and not self.closed:
                 message = self.outgoing[0]
                 payloads = self._server.deliver([message.payload], self.stream.request)
+                if self.closed:
+                    return  # it has not been sent
                 self.outgoing.remove(message)  # not the first any more if others were merged in
                 self._push(payloads, message)
         finally:

@@ -144,8 +144,7 @@ class Connections:
             if poll.abandoned:
                 raise Superseded("the peer has closed its socket")
             messages, position = poll.take(self._settings.max_message_size)
-            verdict = self._engine.answer(
-                poll.client_id, poll.session, poll.connect_id, position)
+            verdict = self._record(poll, messages, position)
             if verdict is Verdict.CHANGED:
                 poll.newest_version = max(poll.newest_version, poll.session.version + 1)
             elif verdict is Verdict.REPEATED:
@@ -156,6 +155,17 @@ class Connections:
                 return messages
             else:
                 return []
+
+    def _record(self, poll: Poll, messages: list[Message], position: int) -> Verdict:
+        """Without an answer of the engine nobody knows whether the messages count as sent. No reply
+        at all has the client send the same connect again, and get them."""
+        try:
+            return self._engine.answer(poll.client_id, poll.session, poll.connect_id, position)
+        except EngineUnavailable as error:
+            if not messages or poll.session.acknowledges:
+                raise
+            self._recovery.remember(poll)
+            raise Superseded(f"not recorded: {error}") from None
 
     # Streams
 
@@ -189,9 +199,8 @@ class Connections:
         """Close a stream when its peer has said what has arrived; it gets nothing more. Does not
         wait."""
         subscriber = self._streams.get(stream)
-        if subscriber and not subscriber.closed:
-            self._drop(subscriber)
-            self._positions.end(subscriber)
+        if subscriber:
+            self._give_back(subscriber)
         spawn(close_when_confirmed, subscriber, stream, code, reason)
 
     def drained(self, stream: Stream) -> None:
@@ -207,9 +216,7 @@ class Connections:
         if not subscriber:
             return
         subscriber.forget_stream()
-        if not subscriber.closed:
-            self._drop(subscriber)
-            self._positions.end(subscriber)
+        self._give_back(subscriber)
 
     def _attach(
         self, client_id: str, stream: Stream, connect_id: str, resumed: bool = False,
@@ -217,7 +224,11 @@ class Connections:
     ) -> Subscriber:
         subscriber = Subscriber(
             client_id, connect_id, stream, self._server, self._confirmations.sent)
-        self._open(subscriber, mark)
+        try:
+            self._open(subscriber, mark)
+        except EngineError:
+            self._give_back(subscriber)
+            raise
         former = self._streams.get(stream)
         if subscriber.closed and former and not former.closed:
             return former  # overtaken by a later connect of the same stream
@@ -231,7 +242,14 @@ class Connections:
         spawn(self._bring_up, subscriber)
         return subscriber
 
+    def _give_back(self, subscriber: Subscriber) -> None:
+        if not subscriber.closed:
+            self._drop(subscriber)
+            self._positions.end(subscriber)
+
     def _bring_up(self, subscriber: Subscriber) -> None:
+        if subscriber.saved is None:
+            return  # where it begins is still being found out
         try:
             self._catch_up.keep_up(subscriber)
         except UnknownClient:

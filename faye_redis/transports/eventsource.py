@@ -18,7 +18,7 @@ from ..bayeux.grammar import is_client_id
 from ..errors import BadRequest, EngineError, UnknownClient
 from .cors import Cors
 from .responses import NO_CACHE, NO_SNIFF, Environ, StartResponse
-from .sockets import TakenSocket, kept, raw_socket
+from .sockets import State, TakenSocket, kept, raw_socket
 from .table import SocketTable
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ class EventSourceTransport:
         stream.write(self._head(environ))
         mark = environ.get("HTTP_LAST_EVENT_ID", "")
         self._open(client_id, stream, mark if _MARK.fullmatch(mark) else "")
+        if stream.state is not State.NEW:
+            stream.ended()  # it was closed before it was known
         stream.start()
         raise StopIteration
 

@@ -145,10 +145,12 @@ class WebSocket(TakenSocket):
 
         :raises UnknownClient, Superseded: see ``Connections.bind``.
         """
+        if self.state is not State.OPEN:
+            return []
         if pending.acknowledged is not None:
             self._polls[pending] = None
             spawn(self._poll, pending)
-        elif self.state is State.OPEN:
+        else:
             self._transport.connections.bind(self, pending)
             if self.state is not State.OPEN:  # it went meanwhile, perhaps before it was bound
                 self.ended()

@@ -9,7 +9,7 @@ import gevent
 import pytest
 from redis import Redis
 
-from faye_redis.errors import EngineUnavailable, UnknownClient
+from faye_redis.errors import EngineUnavailable, Superseded, UnknownClient
 from faye_redis.settings import EngineSettings
 from support.redis_server import RedisServer
 from support.waiting import eventually
@@ -59,7 +59,7 @@ def poll(worker: Worker, client_id: str, number: int) -> list[object]:
     def answer() -> tuple[list[object]] | None:
         try:
             return (worker.poll(client_id, number, hold=1),)
-        except EngineUnavailable:
+        except (EngineUnavailable, Superseded):
             return None
     return eventually(answer)[0]
 
@@ -156,4 +156,4 @@ def test_a_new_worker_hides_no_loss(
 def test_logs_without_subscribers_vanish(two: list[Worker]) -> None:
     two[0].publish("/nobody", 1)
     key = two[0].engine._keys.log("/nobody")
-    assert 0 < two[0].engine._redis.pttl(key) <= 4000
+    assert 0 < two[0].engine._redis.pttl(key) <= 120_000

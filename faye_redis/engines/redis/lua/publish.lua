@@ -29,7 +29,7 @@ local restoring = tonumber(ARGV[8])
 if restoring > 0 then
   local marker = redis.call('GET', KEYS[3])
   local age = time[1] * 1000 + math.floor(time[2] / 1000) - (marker or 0)
-  restoring = (not marker or age < restoring) and 2 * restoring or 0
+  restoring = (not marker or age < restoring) and math.max(2 * restoring, ARGV[4]) or 0
 end
 
 -- Both return the last entry removed, or nil.
