@@ -273,3 +273,22 @@ def test_a_stream_that_cannot_read_goes_on_when_it_can(two: list[Worker]) -> Non
     stream = two[0].stream(client_id)
     eventually(lambda: stream.payloads)
     assert (stream.data, stream.closed_with) == ([1], None)
+
+
+def test_one_message_under_way_does_not_throw_all_clients_back(two: list[Worker]) -> None:
+    quiet, busy = two[0].client("/quiet"), two[0].client("/busy")
+    stream, other = two[0].stream(quiet), two[0].stream(busy)
+    engine, connections = two[0].engine, two[0].connections
+    eventually(lambda: is_held(two[0], quiet) and is_held(two[0], busy))
+    two[0].publish("/quiet", 1)
+    eventually(lambda: is_confirmed(two[0], quiet))
+    eventually(lambda: connections._clients[quiet].follows)
+    for number in range(20):
+        two[0].publish("/busy", number)
+    eventually(lambda: len(other.data) == 20)
+    eventually(lambda: connections.delivered(engine._heard(), True) == engine._heard())
+    before = engine._heard()
+    stream.silent = True
+    two[0].publish("/quiet", 2)
+    eventually(lambda: len(stream.data) == 2)
+    assert connections.delivered(engine._heard(), True) == before
