@@ -74,7 +74,8 @@ class Positions:
         if not self._telling:
             self._change(streams, now, written)
         following = [one for one in [*streams, *self._ending] if one.follows]
-        return min([heard, *(one.resumable for one in following if not one.is_settled)])
+        behind = [one for one in following if one.closed or not one.is_settled]  # closed: deaf
+        return min([heard, *(one.resumable for one in behind)])
 
     def reset(self, streams: list[Subscriber]) -> None:
         """The engine has been given the streams' own positions."""

@@ -11,7 +11,7 @@ import gevent
 import pytest
 from redis import ConnectionError
 
-from faye_redis.errors import UnknownClient
+from faye_redis.errors import EngineUnavailable, UnknownClient
 from faye_redis.settings import EngineSettings
 from support.waiting import eventually
 
@@ -249,6 +249,91 @@ class TestRedis:
         worker.publish("/c", 1)
         assert poll.get(timeout=5) + worker.poll(polling, 2, hold=0.1) == [1]
         assert streams[1].closed_with is None
+
+
+class TestWorkersThatDie:
+    """The clients of a dead worker go on from the position that it wrote for all its streams. One
+    that was behind the others, or quiet for long, must not have held it back."""
+
+    @pytest.fixture
+    def engine_settings(self, redis_settings: EngineSettings) -> EngineSettings:
+        return redis_settings
+
+    def test_nobody_is_behind_because_another_has_been_quiet(self, start: Start) -> None:
+        one, two = start(max_log=MOST), start(max_log=MOST)
+        quiet, busy = one.client("/quiet"), one.client("/busy")
+        slow, stream = one.stream(quiet), one.stream(busy)
+        for name, client_id in (("/quiet", quiet), ("/busy", busy)):
+            one.publish(name, 0)
+            eventually(lambda id=client_id: is_confirmed(one, id) and follows(one, id))
+        flow(one, busy, stream)
+        slow.silent = True
+        one.publish("/quiet", 1)
+        eventually(lambda: slow.data == [0, 1])
+        die(one)
+        two.publish("/busy", "last")
+        assert two.poll(busy, 2) == ["last"]
+        assert two.poll(quiet, 2) == [1]
+
+    def test_nobody_is_behind_because_another_has_come_back(self, start: Start) -> None:
+        one, two = start(max_log=MOST), start(max_log=MOST)
+        back, busy = one.client("/quiet"), one.client("/busy")
+        stream = one.stream(busy)
+        one.publish("/busy", 0)
+        eventually(lambda: is_confirmed(one, busy) and follows(one, busy))
+        flow(one, busy, stream)
+        one.stream(back)
+        eventually(lambda: follows(one, back))
+        die(one)
+        two.publish("/busy", "last")
+        assert two.poll(busy, 2) == ["last"]
+
+
+    def test_one_that_has_closed_misses_nothing_before_its_position_is_saved(
+        self, start: Start
+    ) -> None:
+        one, two = start(), start()
+        closed, other = one.client("/a"), one.client("/a")
+        streams = [one.stream(closed), one.stream(other)]
+        one.publish("/a", 0)
+        for client_id in (closed, other):
+            eventually(lambda id=client_id: is_confirmed(one, id) and follows(one, id))
+
+        def fail(positions: Any) -> None:
+            raise EngineUnavailable("too slow")
+
+        one.engine.save = fail  # type: ignore[method-assign]
+        one.connections.closed(streams[0])
+        two.publish("/a", 1)
+        eventually(lambda: streams[1].data == [0, 1] and is_confirmed(one, other))
+        die(one)
+        assert two.poll(closed, 2, hold=1) == [1]
+
+
+def follows(worker: Worker, client_id: str) -> bool:
+    """Would the client go on from its worker's position if that died?"""
+    engine: Any = worker.engine
+    owed = engine._redis.hget(engine._keys.client(client_id), "owed")
+    return bool(owed) and not owed.endswith(b"!")
+
+
+def flow(worker: Worker, client_id: str, stream: RecordingStream) -> None:
+    """More messages than the log keeps, each confirmed; the worker's position is beyond them."""
+    engine: Any = worker.engine
+    for number in range(1, 3 * MOST):
+        worker.publish("/busy", number)
+        eventually(lambda number=number: len(stream.payloads) > number)
+    eventually(lambda: is_confirmed(worker, client_id))
+    last = worker.connections._clients[client_id].position
+    key = engine._keys.server(engine.server_id)
+    eventually(lambda: int(engine._redis.hget(key, "position")) >= last)
+
+
+def die(worker: Worker) -> None:
+    """After one heartbeat more."""
+    engine: Any = worker.engine
+    engine._heartbeat.beat()
+    engine.close()
 
 
 def fill(worker: Worker, client_id: str, stream: RecordingStream) -> None:
