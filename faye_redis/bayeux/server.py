@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from ..engines.base import Engine
 from ..errors import EngineError, Superseded, UnknownClient
-from . import advice, channels, messages
+from . import acknowledgement, advice, channels, messages
 from .errors import MESSAGE_DELETED, error
 from .extensions import Extensions
 from .grammar import is_channel, is_client_id, is_counter, is_subscription
@@ -60,13 +60,13 @@ class Exchange(NamedTuple):
 class PendingReply:
     """A successful ``/meta/connect`` reply, waiting for messages or for its deadline."""
 
-    __slots__ = ("_exchange", "_server", "acknowledged", "client_id", "connect_id", "hold",
+    __slots__ = ("_link", "_server", "acknowledged", "client_id", "connect_id", "hold",
                  "reply", "request")
 
     def __init__(self, server: BayeuxServer, exchange: Exchange, hold: float) -> None:
         self._server = server
-        self._exchange = exchange
-        self.acknowledged = _acknowledged(exchange.message.get("ext"))
+        self._link = exchange.link
+        self.acknowledged = acknowledgement.position(exchange.message)
         """What the client says that it has received, as one of its connect replies named it; None
         unless it uses CometD's acknowledged messages extension."""
         self.client_id: str = exchange.message["clientId"]
@@ -84,9 +84,15 @@ class PendingReply:
         """Give the reply the number by which the client's next connect confirms it."""
         self.reply["ext"] = {"ack": position}
 
-    def fail(self, problem: EngineError) -> list[bytes]:
-        """The encoded reply if the connect could not be served."""
-        return self._server.failed(self._exchange, problem)
+    def serve(self, answer: Callable[[], list[bytes]]) -> list[bytes]:
+        """What ``answer`` returns; a failure becomes an error reply, as in
+        ``BayeuxServer.process``, which is over.
+
+        :raises Superseded: a newer request of the client took over.
+        """
+        message = {"channel": channels.CONNECT, "clientId": self.client_id}
+        exchange = Exchange(message, self.reply, self.request, self._link)
+        return self._server.carry_out(exchange, lambda _: answer())
 
     def spread(self, seconds: float) -> None:
         """Advise the client to wait up to ``seconds`` before its next connect."""
@@ -149,7 +155,8 @@ class BayeuxServer:
             if piped is None:
                 return [encode(refusal(message, MESSAGE_DELETED))]
             message = piped
-        return self._carry_out(Exchange(message, success(message), request, link))
+        exchange = Exchange(message, success(message), request, link)
+        return self.carry_out(exchange, self._verb(message.get("channel")))
 
     @property
     def changes_outgoing(self) -> bool:
@@ -184,25 +191,24 @@ class BayeuxServer:
             return None
         return messages.try_encode(piped)
 
-    def _carry_out(self, exchange: Exchange) -> list[bytes]:
+    def carry_out(self, exchange: Exchange, verb: Verb) -> list[bytes]:
+        """What ``verb`` answers; a failure of any kind becomes an error reply.
+
+        :raises Superseded: a newer request of the client took over.
+        """
         channel = exchange.message.get("channel")
         try:
-            return self._verb(channel)(exchange)
+            return verb(exchange)
         except Superseded:
             raise
         except Refused as refused:
             return self._fail(exchange, refused.error)
+        except UnknownClient:
+            return self._fail(exchange, error(401, exchange.message.get("clientId")))
         except EngineError as problem:
-            return self.failed(exchange, problem)
+            log.error("%s failed: %s", channel, problem)
         except Exception:
             log.exception("%s failed", channel)
-        return self._fail(exchange, error(500), "retry")
-
-    def failed(self, exchange: Exchange, problem: EngineError) -> list[bytes]:
-        """The encoded reply to a message that the engine could not carry out."""
-        if isinstance(problem, UnknownClient):
-            return self._fail(exchange, error(401, exchange.message.get("clientId")))
-        log.error("%s failed: %s", exchange.message.get("channel"), problem)
         return self._fail(exchange, error(500), "retry")
 
     def _verb(self, channel: Any) -> Verb:
@@ -237,7 +243,7 @@ class BayeuxServer:
             raise Refused(error(301, offered))
         _required(message, "version")
         _refuse_preset(message)
-        acknowledges = _wants_acknowledgement(message.get("ext"))
+        acknowledges = acknowledgement.is_wanted(message)
         reply["clientId"] = client_id = self._engine.create_client(acknowledges)
         if acknowledges:
             reply["ext"] = {"ack": True}
@@ -381,17 +387,6 @@ def _client_id(message: Message) -> str:
     if not is_client_id(client_id):
         raise UnknownClient(str(client_id))
     return client_id
-
-
-def _wants_acknowledgement(ext: Any) -> bool:
-    """CometD's acknowledged messages extension, in its old or its new form."""
-    ack = ext.get("ack") if isinstance(ext, dict) else None
-    return (ack.get("enabled") if isinstance(ack, dict) else ack) is True
-
-
-def _acknowledged(ext: Any) -> int | None:
-    ack = ext.get("ack") if isinstance(ext, dict) else None
-    return ack if type(ack) is int and -1 <= ack < 2**53 else None  # bool is no number here
 
 
 def _connect_id(message_id: Any) -> str:

@@ -3,6 +3,7 @@
 table       ``Connections``: opens, matches, flushes and ends them
 connection  what all connections have
 poll        a held request
+polls       how requests are served: held, answered, given up
 subscriber  a stream: WebSocket, EventSource or the in-process client
 catchup     how a connection becomes live
 positions   how far streams have come, saved when they close

@@ -40,15 +40,15 @@ class Connection:
     """
 
     is_stream = False
+    acknowledged: int | None = None
+    """What the client says that it has received, see ``Engine.connect``."""
 
-    __slots__ = ("acknowledged", "answered_to", "client_id", "closed", "connect_id", "covered",
+    __slots__ = ("answered_to", "client_id", "closed", "connect_id", "covered",
                  "held", "live", "newest_version", "outgoing", "position", "session", "since")
 
     def __init__(self, client_id: str, connect_id: str) -> None:
         self.client_id = client_id
         self.connect_id = connect_id
-        self.acknowledged: int | None = None
-        """What the client says that it has received."""
         self.answered_to: int | None = None
         """The position that this connect was answered with."""
         self.session: Session = Session(0, 0, 0, {})

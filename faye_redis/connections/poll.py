@@ -12,14 +12,19 @@ from .connection import Connection
 class Poll(Connection):
     """A held ``/meta/connect``: its greenlet waits here, and takes what has come when woken."""
 
-    __slots__ = ("_watcher", "_woken", "abandoned")
+    __slots__ = ("_watcher", "_woken", "abandoned", "acknowledged", "is_last")
 
-    def __init__(self, client_id: str, connect_id: str) -> None:
+    def __init__(
+        self, client_id: str, connect_id: str, acknowledged: int | None = None
+    ) -> None:
         super().__init__(client_id, connect_id)
+        self.acknowledged = acknowledged
         self._woken = Event()
         self._watcher: Watcher | None = None
         self.abandoned = False
         """The peer has closed its socket; nobody would read an answer."""
+        self.is_last = False
+        """The client has left while it was held."""
 
     def abandon(self) -> None:
         """Nobody would read an answer any more."""
@@ -33,7 +38,11 @@ class Poll(Connection):
         self._woken.set()
         return True
 
-    retire = end = changed
+    retire = changed
+
+    def end(self) -> None:
+        self.is_last = True
+        self._woken.set()
 
     @property
     def is_waiting(self) -> bool:

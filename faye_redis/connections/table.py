@@ -19,8 +19,8 @@ import socket
 from typing import TYPE_CHECKING
 
 from ..concurrency import Task, monotonic, run_soon, sleep, spawn
-from ..engines.base import Engine, Message, Snapshot, Verdict
-from ..errors import EngineError, EngineUnavailable, Superseded, UnknownClient
+from ..engines.base import Engine, Message, Snapshot
+from ..errors import EngineError, Superseded, UnknownClient
 from .catchup import CatchUp
 from .confirmations import Confirmations
 from .connection import Connection
@@ -28,6 +28,7 @@ from .deadlines import Deadlines
 from .followers import Followers
 from .opening import Openings, marked
 from .poll import Poll
+from .polls import Polls
 from .positions import Positions, close_when_confirmed
 from .recovery import Recovery
 from .subscriber import Stream, Subscriber
@@ -68,20 +69,21 @@ class Connections:
         self._openings = Openings()
         self._followers = Followers(monotonic)
         self._catch_up = CatchUp(engine, self, self._followers)
+        self._polls = Polls(
+            engine, settings, self._catch_up, self._recovery, self._open, self._drop)
         self._touched: list[Connection] = []
         self._held_replies: Deadlines[tuple[Subscriber, PendingReply]] = Deadlines()
         self._keeper: Task | None = None
         self._next_ping = 0.0
-        self._draining = False
 
     def start(self) -> None:
         """Start the greenlet that keeps held clients alive and ends what is due."""
-        self._draining = False
+        self._polls.draining = False
         self._keeper = spawn(self._keep)
 
     def drain(self) -> None:
         """Answer every held poll now, and hold none from now on."""
-        self._draining = True
+        self._polls.draining = True
         for connection in list(self._clients.values()):
             connection.changed()
 
@@ -111,71 +113,22 @@ class Connections:
         :raises Superseded: the request must not be answered: it was sent again, or its socket
             has been closed; the messages stay where they are.
         """
-        poll = Poll(pending.client_id, pending.connect_id)
-        poll.acknowledged = pending.acknowledged
-        deadline = monotonic() + (pending.hold if hold else 0)
-        try:
-            self._open(poll)
-            messages = self._await_answer(poll, deadline, sock)
-        except EngineUnavailable:
-            self._recovery.remember(poll)
-            raise
-        finally:
-            self._drop(poll)
-        if self._draining:
-            pending.spread(self._settings.drain_jitter)
-        if poll.session.acknowledges and poll.answered_to is not None:
-            pending.ask_for_acknowledgement(poll.answered_to)
-        return pending.finish([message.payload for message in messages])
-
-    def abandon(self, pending: PendingReply) -> None:
-        """Nobody would read the answer to this connect any more. Idempotent."""
-        poll = self._clients.get(pending.client_id)
-        if isinstance(poll, Poll) and poll.connect_id == pending.connect_id:
-            poll.abandon()
-
-    def _await_answer(
-        self, poll: Poll, deadline: float, sock: socket.socket | None
-    ) -> list[Message]:
-        while True:
-            self._catch_up.run(poll)
-            while poll.is_waiting and not self._draining and monotonic() < deadline:
-                poll.wait(deadline - monotonic(), sock)
-            if poll.abandoned:
-                raise Superseded("the peer has closed its socket")
-            messages, position = poll.take(self._settings.max_message_size)
-            verdict = self._record(poll, messages, position)
-            if verdict is Verdict.CHANGED:
-                poll.newest_version = max(poll.newest_version, poll.session.version + 1)
-            elif verdict is Verdict.REPEATED:
-                raise Superseded("the request was sent again")
-            elif verdict is Verdict.RECORDED:
-                poll.answered_to = position
-                self._recovery.remember(poll)
-                return messages
-            else:
-                return []
-
-    def _record(self, poll: Poll, messages: list[Message], position: int) -> Verdict:
-        """Without an answer of the engine nobody knows whether the messages count as sent. No reply
-        at all has the client send the same connect again, and get them."""
-        try:
-            return self._engine.answer(poll.client_id, poll.session, poll.connect_id, position)
-        except EngineUnavailable as error:
-            if not messages or poll.session.acknowledges:
-                raise
-            self._recovery.remember(poll)
-            raise Superseded(f"not recorded: {error}") from None
+        poll = Poll(pending.client_id, pending.connect_id, pending.acknowledged)
+        return self._polls.serve(poll, pending, hold, sock)
 
     # Streams
 
     def bind(self, stream: Stream, pending: PendingReply) -> None:
         """Serve one ``/meta/connect`` that came by a socket: the socket gets the client's
-        messages from now on, and later the reply.
+        messages from now on, and later the reply. A client that acknowledges gets its messages
+        with the replies only.
 
         :raises UnknownClient: the client does not exist; what the socket was bound to before
             stays.
         """
+        if pending.acknowledged is not None and self._engine.touch(pending.client_id):
+            self._polls.begin(stream, pending)
+            return
         bound = self._streams.get(stream)
         if bound and bound.client_id == pending.client_id and not bound.closed:
             self._engine.touch(pending.client_id)
@@ -212,6 +165,7 @@ class Connections:
 
     def closed(self, stream: Stream) -> None:
         """The stream's socket is gone; its client may come back until it expires. Idempotent."""
+        self._polls.closed(stream)
         subscriber = self._streams.pop(stream, None)
         if not subscriber:
             return

@@ -260,12 +260,13 @@ class Engine(Protocol):
         :param acknowledges: see ``Session.acknowledges``.
         """
 
-    def touch(self, client_id: str, stream_connect: str | None = None) -> None:
+    def touch(self, client_id: str, stream_connect: str | None = None) -> bool:
         """Mark the client seen now.
 
         :param stream_connect: id of a connect whose answer comes by the client's stream, which
             the worker of that stream is told (``EngineEvents.connected``).
 
+        :returns: ``Session.acknowledges``, which never changes.
         :raises UnknownClient: it does not exist.
         """
 

@@ -101,11 +101,12 @@ class MemoryEngine:
         self._clients[client_id] = _Client(self._clock(), acknowledges=acknowledges)
         return client_id
 
-    def touch(self, client_id: str, stream_connect: str | None = None) -> None:
+    def touch(self, client_id: str, stream_connect: str | None = None) -> bool:
         client = self._client(client_id)
         client.seen = self._clock()
         if client.has_stream and stream_connect is not None and self._events:
             self._events.connected(client_id, stream_connect)
+        return client.acknowledges
 
     def ping(self, client_ids: Collection[str]) -> None:
         now = self._clock()
@@ -274,7 +275,7 @@ class MemoryEngine:
             return Verdict.REPEATED if same else Verdict.REPLACED
         if client.version != session.version:
             return Verdict.CHANGED
-        client.sent = position
+        client.sent = max(position, client.sent or 0) if client.acknowledges else position
         return Verdict.RECORDED
 
     def save(self, positions: Sequence[Progress]) -> None:

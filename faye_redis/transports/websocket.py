@@ -23,7 +23,7 @@ from websockets.server import ServerProtocol
 
 from ..bayeux.messages import parse
 from ..concurrency import monotonic, sleep, spawn
-from ..errors import BadRequest, EngineError, Superseded
+from ..errors import BadRequest, Superseded
 from .responses import Environ
 from .sockets import Deed, State, TakenSocket, kept
 
@@ -85,8 +85,7 @@ class WebSocket(TakenSocket):
     """One open WebSocket: a ``Stream`` of ``connections``, a ``Link`` of the server."""
 
     __slots__ = ("_alive", "_checkpoint", "_fragments", "_inbox", "_leave", "_parts", "_pings",
-                 "_polls", "_protocol", "_speak_by", "_transport", "_unconfirmed", "_unread",
-                 "request")
+                 "_protocol", "_speak_by", "_transport", "_unconfirmed", "_unread", "request")
 
     confirms = True
 
@@ -106,7 +105,6 @@ class WebSocket(TakenSocket):
         self._leave: tuple[int, str] | None = None
         self._alive = True  # nothing is expected
         self._pings = 0
-        self._polls: dict[PendingReply, None] = {}
         self._checkpoint = 0
         self._unconfirmed: deque[tuple[int, Callable[[], None]]] | None = None
         self._speak_by = monotonic() + 2 * settings.timeout
@@ -140,31 +138,15 @@ class WebSocket(TakenSocket):
     # Link
 
     def connect(self, pending: PendingReply) -> list[bytes]:
-        """Let the client's messages come through this socket; those of a client that acknowledges
-        only with the replies to its connects, as by polling.
+        """Let the client's messages come through this socket.
 
         :raises UnknownClient, Superseded: see ``Connections.bind``.
         """
-        if self.state is not State.OPEN:
-            return []
-        if pending.acknowledged is not None:
-            self._polls[pending] = None
-            spawn(self._poll, pending)
-        else:
+        if self.state is State.OPEN:
             self._transport.connections.bind(self, pending)
             if self.state is not State.OPEN:  # it went meanwhile, perhaps before it was bound
                 self.ended()
         return []
-
-    def _poll(self, pending: PendingReply) -> None:
-        try:
-            self.reply(self._transport.connections.poll(pending, True, None))
-        except Superseded:
-            pass  # a newer connection took the client over: it gets the answer
-        except EngineError as problem:
-            self.reply(pending.fail(problem))
-        finally:
-            self._polls.pop(pending, None)
 
     def disconnected(self, client_id: str) -> None:
         """Nothing to do: ``connections`` closes the socket once the held connect is answered,
@@ -182,8 +164,6 @@ class WebSocket(TakenSocket):
         self._transport.connections.let_go(self, code, reason)
 
     def ended(self) -> None:
-        for pending in list(self._polls):
-            self._transport.connections.abandon(pending)
         self._transport.connections.closed(self)
 
     def visit(self, now: float) -> None:

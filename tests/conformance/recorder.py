@@ -86,3 +86,14 @@ class RecordingStream:
     @property
     def data(self) -> list[Any]:
         return [orjson.loads(payload)["data"] for payload in self.payloads]
+
+
+class AnswerStream(RecordingStream):
+    """Keeps each answer to a connect in one piece, encoded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[list[bytes]] = []
+
+    def reply(self, items: list[bytes]) -> None:
+        self.answers.append(items)

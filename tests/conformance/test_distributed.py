@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
+from random import Random
 from typing import Any
 
 import gevent
@@ -16,7 +17,8 @@ from faye_redis.settings import EngineSettings
 from support.redis_server import RedisServer
 from support.waiting import eventually
 
-from .worker import Worker, is_confirmed, is_held
+from .recorder import AnswerStream
+from .worker import Batch, Worker, batch_of, is_confirmed, is_held
 
 Cluster = Callable[[int], list[Worker]]
 
@@ -292,3 +294,68 @@ def test_one_message_under_way_does_not_throw_all_clients_back(two: list[Worker]
     two[0].publish("/quiet", 2)
     eventually(lambda: len(stream.data) == 2)
     assert connections.delivered(engine._heard(), True) == before
+
+
+def by_poll(worker: Worker, client_id: str, number: int, ack: int) -> Batch:
+    return worker.batch(client_id, number, ack)
+
+
+def by_stream(worker: Worker, client_id: str, number: int, ack: int) -> Batch:
+    stream = AnswerStream()
+    worker.bind(stream, client_id, number, ack)
+    eventually(lambda: stream.answers)
+    return batch_of(stream.answers[0])
+
+
+WAYS = [by_poll, by_stream]
+Way = Callable[[Worker, str, int, int], Batch]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_answer_that_was_lost_comes_again_elsewhere(two: list[Worker], way: Way) -> None:
+    client_id = two[0].client("/a", acknowledges=True)
+    two[1].publish("/a", 1)
+    lost = by_poll(two[0], client_id, 1, 0)
+    two[0].publish("/a", 2)
+    again = way(two[1], client_id, 2, 0)
+    assert (lost.data, again.data) == ([1], [1, 2])
+    assert again.ids[0] == lost.ids[0]
+    two[1].publish("/a", 3)
+    assert way(two[0], client_id, 3, again.ack or 0).data == [3]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("before", WAYS)
+def test_a_held_connect_that_is_taken_over_takes_nothing_with_it(
+    two: list[Worker], before: Way, way: Way
+) -> None:
+    client_id = two[0].client("/a", acknowledges=True)
+    held = gevent.spawn(before, two[0], client_id, 1, 0)
+    eventually(lambda: is_held(two[0], client_id))
+    taking_over = gevent.spawn(way, two[1], client_id, 2, 0)
+    assert held.get(timeout=5) == ([], [], None)
+    two[0].publish("/a", 1)
+    assert taking_over.get(timeout=5).data == [1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_acknowledging_while_answers_are_lost(two: list[Worker], seed: int) -> None:
+    """What a client has thrown away it gets again, the rest once, wherever it turns to."""
+    client_id = two[0].client("/a", "/**", acknowledges=True)
+    rng = Random(seed)
+    publishing = gevent.spawn(
+        lambda: [two[n % 2].publish("/a", n) or gevent.sleep(0.001) for n in range(300)])
+    got: list[int] = []
+    ack = lost = 0
+    for number in count(1):
+        batch = rng.choice(WAYS)(rng.choice(two), client_id, number, ack)
+        if rng.random() < 0.3:
+            lost += len(batch.data)
+            continue
+        got += batch.data
+        ack = batch.ack or 0
+        if len(got) >= 300:
+            break
+    publishing.join()
+    assert got == list(range(300))
+    assert lost > 10

@@ -123,6 +123,17 @@ def test_a_client_that_polled_in_vain_meanwhile_goes_on(
     assert poll(two[0], client_id, 2) == [1]
 
 
+def test_a_client_that_acknowledges_goes_on_so(two: list[Worker], lose: Lose) -> None:
+    client_id = two[0].client("/a", acknowledges=True)
+    two[1].publish("/a", 0)
+    ack = two[0].batch(client_id, 1, 0).ack
+    lose()
+    publish(two[1], "/a", 1)
+    assert poll(two[1], client_id, 2) == [1]
+    assert two[1].batch(client_id, 3, ack).data == [1]
+    assert two[1].engine.touch(client_id) is True
+
+
 def test_a_client_that_nobody_remembers_begins_anew(two: list[Worker], lose: Lose) -> None:
     client_id = two[0].client("/a")
     lose()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,6 +19,15 @@ from faye_redis.settings import EngineSettings, Settings
 from .recorder import RecordingStream
 
 NO_LINK: Any = None
+
+
+class Batch(NamedTuple):
+    """What a client that acknowledges gets with one connect."""
+
+    data: list[Any]
+    ids: list[str]
+    ack: int | None
+    """The number of the batch, as the reply has it."""
 
 
 class Worker:
@@ -39,15 +48,16 @@ class Worker:
         self.connections.close()
         self.engine.close()
 
-    def client(self, *channels: str) -> str:
-        client_id = self.engine.create_client()
+    def client(self, *channels: str, acknowledges: bool = False) -> str:
+        client_id = self.engine.create_client(acknowledges)
         if channels:
             self.engine.subscribe(client_id, channels)
         return client_id
 
     def publish(self, channel: str, data: Any) -> None:
-        payload = orjson.dumps({"channel": channel, "data": data})
-        self.engine.publish(channel, payload, f"{id(self)}-{next(self._numbers)}")
+        number = next(self._numbers)
+        payload = orjson.dumps({"channel": channel, "data": data, "id": str(number)})
+        self.engine.publish(channel, payload, f"{id(self)}-{number}")
 
     def pending(
         self, client_id: str, number: int | str, hold: float = 10, ack: int | None = None
@@ -67,19 +77,31 @@ class Worker:
         assert orjson.loads(reply)["successful"] is True
         return [orjson.loads(message)["data"] for message in messages]
 
-    def poll_acknowledging(
-        self, client_id: str, number: int | str, ack: int, hold: float = 10
-    ) -> tuple[int, list[Any]]:
-        """The number to acknowledge, and the data of the messages."""
-        reply, *messages = self.connections.poll(
-            self.pending(client_id, number, hold, ack), hold=True, sock=None)
-        return (orjson.loads(reply)["ext"]["ack"],
-                [orjson.loads(message)["data"] for message in messages])
+    def batch(
+        self, client_id: str, number: int | str, ack: int | None, hold: float = 10
+    ) -> Batch:
+        """What one connect of a client that acknowledges is answered with."""
+        pending = self.pending(client_id, number, hold, ack)
+        return batch_of(self.connections.poll(pending, hold=True, sock=None))
+
+    def bind(
+        self, stream: RecordingStream, client_id: str, number: int, ack: int, hold: float = 10
+    ) -> None:
+        """A connect of a client that acknowledges, by a stream."""
+        self.connections.bind(stream, self.pending(client_id, number, hold, ack))
 
     def stream(self, client_id: str, number: int = 1, hold: float = 10) -> RecordingStream:
         stream = RecordingStream()
         self.connections.bind(stream, self.pending(client_id, number, hold))
         return stream
+
+
+def batch_of(answer: list[bytes]) -> Batch:
+    """What is in one answer to a connect, which must be successful."""
+    reply, *messages = map(orjson.loads, answer)
+    assert reply["successful"] is True
+    data, ids = [one["data"] for one in messages], [one["id"] for one in messages]
+    return Batch(data, ids, reply.get("ext", {}).get("ack"))
 
 
 def is_confirmed(worker: Worker, client_id: str) -> bool:

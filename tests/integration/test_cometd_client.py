@@ -1,7 +1,9 @@
-"""CometD's official JavaScript client, with and without its acknowledgement extension."""
+"""CometD's official JavaScript client, with and without its acknowledgement extension, and a bare
+WebSocket that shows what comes in which frame."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import uuid
@@ -10,6 +12,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from raw_client import post
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect as open_websocket
 
 from support import node_js
 from support.gunicorn_node import Node
@@ -40,7 +45,9 @@ def test_each_message_once_in_order(nodes: list[Node], transport: str, ack: bool
     seen = node_js.run("cometd_client.js", options(nodes, transport, ack, pause=0))
     assert seen["acknowledged"] == list(range(COUNT))
     assert seen["received"] == list(range(COUNT))
-    assert seen["handshakes"] == 1
+    assert (seen["handshakes"], seen["failures"]) == (1, 0)
+    assert bool(seen["batches"]) is ack
+    assert seen["batches"] == sorted(seen["batches"])
 
 
 @pytest.mark.parametrize("transport", ["websocket", "long-polling"])
@@ -56,8 +63,120 @@ def test_a_killed_worker_loses_nothing(nodes: list[Node], transport: str) -> Non
         end(process)
     assert process.returncode == 0, errors
     seen: dict[str, Any] = json.loads(output)
+    assert seen["failures"] > 0 and len(seen["acknowledged"]) == COUNT
     assert set(seen["acknowledged"]) <= set(seen["received"])
     first = list(dict.fromkeys(seen["received"]))
     assert first == sorted(first)
     assert seen["handshakes"] == 1
     assert len(dict.fromkeys(zip(seen["received"], seen["ids"], strict=True))) == len(first)
+
+
+class Socket:
+    """A client, one that acknowledges unless it is said, over bare WebSockets: what is in which
+    frame?"""
+
+    def __init__(self, node: Node, ack: bool = True) -> None:
+        self._numbers = itertools.count(1)
+        self._stack = ExitStack()
+        self._socket: Any = None
+        self.client_id: str | None = None
+        self.open(node)
+        reply, = self.ask(channel="/meta/handshake", version="1.0", ext={"ack": ack},
+                          supportedConnectionTypes=["websocket"])
+        assert reply.get("ext") == ({"ack": True} if ack else None)
+        self.client_id = reply["clientId"]
+        reply, = self.ask(channel="/meta/subscribe", subscription="/a")
+        assert reply["successful"]
+
+    def open(self, node: Node) -> None:
+        """Go on over a new socket, after closing the one before."""
+        self.close()
+        url = node.url.replace("http://", "ws://") + "/cometd"
+        self._socket = self._stack.enter_context(open_websocket(url, proxy=None))
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def say(self, **message: Any) -> None:
+        self._socket.send(json.dumps(
+            {"id": str(next(self._numbers)), "clientId": self.client_id, **message}))
+
+    def frame(self) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = json.loads(self._socket.recv(timeout=60))
+        return messages
+
+    def ask(self, **message: Any) -> list[dict[str, Any]]:
+        self.say(**message)
+        return self.frame()
+
+    def connect(self, ack: int) -> None:
+        self.say(channel="/meta/connect", connectionType="websocket", ext={"ack": ack})
+
+
+@pytest.fixture
+def client(nodes: list[Node]) -> Iterator[Socket]:
+    socket = Socket(nodes[0])
+    yield socket
+    socket.close()
+
+
+def publish(nodes: list[Node], data: Any) -> None:
+    reply, = post(nodes[1].url + "/cometd", {"channel": "/a", "data": data})
+    assert reply["successful"]
+
+
+def test_reply_and_messages_share_a_frame(nodes: list[Node], client: Socket) -> None:
+    client.connect(0)
+    publish(nodes, 1)
+    reply, message = client.frame()
+    assert (reply["channel"], message["data"]) == ("/meta/connect", 1)
+    publish(nodes, 2)
+    client.connect(reply["ext"]["ack"])
+    assert [message["data"] for message in client.frame()[1:]] == [2]
+
+
+def test_more_can_be_said_while_a_connect_is_held(nodes: list[Node], client: Socket) -> None:
+    client.connect(0)
+    assert client.ask(channel="/meta/subscribe", subscription="/b")[0]["successful"]
+    publish(nodes, 1)
+    assert client.frame()[1]["data"] == 1
+
+
+def test_it_comes_again_over_the_next_socket(nodes: list[Node], client: Socket) -> None:
+    client.connect(0)
+    publish(nodes, 1)
+    lost = client.frame()[1]
+    publish(nodes, 2)
+    client.open(nodes[1])
+    client.connect(0)
+    again = client.frame()[1:]
+    assert again[0] == lost
+    assert [message["data"] for message in again] == [1, 2]
+
+
+def test_a_socket_that_closes_while_a_connect_is_held(nodes: list[Node], client: Socket) -> None:
+    client.connect(0)
+    assert client.ask(channel="/meta/subscribe", subscription="/b")[0]["successful"]
+    client.open(nodes[1])
+    publish(nodes, 1)
+    client.connect(0)
+    assert client.frame()[1]["data"] == 1
+
+
+def test_a_client_that_never_agreed_is_served_as_any_other(nodes: list[Node]) -> None:
+    client = Socket(nodes[0], ack=False)
+    client.connect(0)
+    publish(nodes, 1)
+    publish(nodes, 2)
+    assert [client.frame()[0]["data"] for _ in range(2)] == [1, 2]
+    client.close()
+
+
+def test_the_socket_is_closed_with_its_client(nodes: list[Node], client: Socket) -> None:
+    client.connect(0)
+    client.say(channel="/meta/disconnect")
+    assert {client.frame()[0]["channel"] for _ in range(2)} == {
+        "/meta/connect", "/meta/disconnect"}
+    with pytest.raises(ConnectionClosed) as closed:
+        client.frame()
+    assert closed.value.rcvd and closed.value.rcvd.code == 1000

@@ -119,15 +119,17 @@ class RedisEngine:
         self._scripts.run("create", keys, client_id, self._lifetime, int(acknowledges))
         return client_id
 
-    def touch(self, client_id: str, stream_connect: str | None = None) -> None:
-        self._heartbeat.surely(lambda: self._touch(client_id, stream_connect))
+    def touch(self, client_id: str, stream_connect: str | None = None) -> bool:
+        return self._heartbeat.surely(lambda: self._touch(client_id, stream_connect))
 
     @retried
-    def _touch(self, client_id: str, stream_connect: str | None) -> None:
+    def _touch(self, client_id: str, stream_connect: str | None) -> bool:
         keys = [self._keys.client(client_id), self._keys.clients]
         connect = () if stream_connect is None else (stream_connect, self._keys.server_channel(""))
-        if not self._scripts.run("touch", keys, client_id, self._timeout, *connect):
+        found = self._scripts.run("touch", keys, client_id, self._timeout, *connect)
+        if not found:
             raise UnknownClient(client_id)
+        return bool(found == 2)
 
     def ping(self, client_ids: Collection[str]) -> None:
         for some in chunks(list(client_ids)):

@@ -1,15 +1,18 @@
 // node cometd_client.js '{"subscriber": URL, "publisher": URL, "transport": NAME, "ack": true, …}'
 // CometD's official client subscribes, another one publishes `count` numbers, one every `pause`
-// milliseconds; prints one line of JSON: what was received, and which numbers were acknowledged to
-// the publisher. Prints "half" to stderr when half of them are published.
+// milliseconds; prints one line of JSON: what was received, which numbers were acknowledged to the
+// publisher, and how the connects of the subscriber went. Prints "half" to stderr when half of them
+// are published.
 'use strict';
 
-const { CometD, AckExtension } = require('cometd');
-require('cometd-nodejs-client').adapt();
+const { pathToFileURL } = require('url');
 
 const options = JSON.parse(process.argv[2]);
 
-function client(url, transport) {
+// The packages are ES modules, for which Node does not look in NODE_PATH.
+const load = (name) => import(pathToFileURL(require.resolve(name)));
+
+function client({ CometD, AckExtension }, url, transport) {
   const cometd = new CometD();
   if (transport !== 'websocket') cometd.unregisterTransport('websocket');
   if (transport !== 'long-polling') cometd.unregisterTransport('long-polling');
@@ -27,10 +30,16 @@ const published = (cometd, channel, data) => new Promise((resolve) =>
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 async function main() {
-  const subscriber = client(options.subscriber, options.transport);
-  const publisher = client(options.publisher, 'long-polling');
-  const received = [], acknowledged = [], ids = [];
-  let handshakes = 0;
+  const library = await load('cometd');
+  (await load('cometd-nodejs-client')).adapt();
+  const subscriber = client(library, options.subscriber, options.transport);
+  const publisher = client(library, options.publisher, 'long-polling');
+  const received = [], acknowledged = [], ids = [], batches = [];
+  let handshakes = 0, failures = 0;
+  subscriber.addListener('/meta/connect', (reply) => {
+    if (!reply.successful) failures += 1;
+    else if (reply.ext) batches.push(reply.ext.ack);
+  });
   subscriber.addListener('/meta/handshake', (reply) => { handshakes += reply.successful; });
   await connected(subscriber);
   await subscribed(subscriber, '/numbers', (message) => {
@@ -46,7 +55,7 @@ async function main() {
   const missing = () => acknowledged.some((number) => !received.includes(number));
   for (let i = 0; i < 300 && missing(); i++) await sleep(50);
   await sleep(300);  // for what comes twice
-  console.log(JSON.stringify({ received, acknowledged, ids, handshakes }));
+  console.log(JSON.stringify({ received, acknowledged, ids, batches, handshakes, failures }));
   process.exit(0);
 }
 

@@ -31,8 +31,7 @@ class RecordingEngine:
             raise self.failure
 
     def create_client(self, acknowledges: bool = False) -> str:
-        self.acknowledges = acknowledges
-        self._called("create_client")
+        self._called("create_client", *([True] if acknowledges else []))
         self.clients["newclient"] = []
         return "newclient"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from faye_redis.errors import EngineUnavailable, Superseded, UnknownClient
@@ -78,6 +79,52 @@ def test_hold(bayeux, advice, hold):
     reply = bayeux.reply(connect(advice=advice))
     assert bayeux.link.pending[0].hold == hold
     assert reply["advice"] == RETRY
+
+
+@pytest.mark.parametrize(("ext", "ack"), [
+    (..., None), (None, None), ([1], None), ({}, None), ({"ack": None}, None), ({"ack": 0}, 0),
+    ({"ack": 1_700_000_000_000_000, "a": 1}, 1_700_000_000_000_000), ({"ack": True}, None),
+    ({"ack": False}, None), ({"ack": 1.5}, None), ({"ack": "1"}, None), ({"ack": -1}, -1),
+    ({"ack": 2**53}, None),
+])
+def test_ack(bayeux, ext, ack):
+    reply = bayeux.reply(connect(ext=ext))
+    assert bayeux.link.pending[0].acknowledged == ack
+    assert "ext" not in reply
+
+
+def test_the_number_of_the_batch(bayeux):
+    class Acknowledging:
+        def connect(self, pending):
+            pending.ask_for_acknowledgement(1_700_000_000_000_000)
+            return pending.finish()
+
+    bayeux.link.connect = Acknowledging().connect
+    reply = bayeux.reply(connect(ext={"ack": 5, "other": 1}))
+    assert reply["ext"] == {"ack": 1_700_000_000_000_000}
+
+
+@pytest.mark.parametrize(("failure", "text", "reconnect"), [
+    (UnknownClient("fakeclientid"), UNKNOWN, "handshake"),
+    (EngineUnavailable("Redis is down"), "500::Internal server error", "retry"),
+    (ZeroDivisionError("a bug"), "500::Internal server error", "retry"),
+])
+def test_what_fails_later_is_an_error_reply(bayeux, failure, text, reconnect):
+    def fail():
+        raise failure
+
+    bayeux.send(connect())
+    [reply] = map(orjson.loads, bayeux.link.pending[0].serve(fail))
+    failed(reply, text, reconnect)
+
+
+def test_superseded_later(bayeux):
+    def fail():
+        raise Superseded("newer connect")
+
+    bayeux.send(connect())
+    with pytest.raises(Superseded):
+        bayeux.link.pending[0].serve(fail)
 
 
 def test_reply_may_be_changed_until_it_is_sent(bayeux):

@@ -51,6 +51,22 @@ def test_what_else_may_be_in_it_is_not_echoed(bayeux):
     assert reply["clientId"] == "newclient" and reply["advice"]["timeout"] == 25000
 
 
+@pytest.mark.parametrize("ack", [True, {"enabled": True}, {"enabled": True, "batch": 1}])
+def test_a_client_that_acknowledges(bayeux, ack):
+    reply = bayeux.reply(handshake(ext={"ack": ack, "a": 1}))
+    assert reply["successful"] is True and reply["ext"] == {"ack": True}
+    assert bayeux.calls == [("create_client", True)]
+
+
+@pytest.mark.parametrize("ext", [
+    ..., None, 1, "ack", [], {}, {"ack": False}, {"ack": None}, {"ack": 1}, {"ack": "true"},
+    {"ack": {}}, {"ack": {"enabled": False}}, {"ack": {"enabled": 1}}, {"ack": [True]},
+])
+def test_one_that_does_not(bayeux, ext):
+    assert "ext" not in bayeux.reply(handshake(ext=ext))
+    assert bayeux.calls == [("create_client",)]
+
+
 @pytest.mark.parametrize("offered", [["bogus", "websocket"], ["in-process", None], TYPES])
 def test_one_common_type_is_enough(bayeux, offered):
     reply = bayeux.reply(handshake(supportedConnectionTypes=offered))
@@ -101,6 +117,10 @@ def test_which_error_wins(bayeux):
     assert bayeux.calls == [] and bayeux.events == []
 
 
+def test_a_refused_client_acknowledges_nothing(bayeux):
+    assert "ext" not in bayeux.reply(handshake(ext={"ack": True}, version=...))
+
+
 def test_failure_keeps_id_and_client_id(bayeux):
     reply = bayeux.reply(handshake(id=1, clientId="old", version=...))
     assert (reply["id"], reply["clientId"], reply["successful"]) == (1, "old", False)
@@ -116,12 +136,3 @@ def test_store_down(bayeux, caplog):
         "supportedConnectionTypes": TYPES, "advice": {"reconnect": "retry"}}
     assert bayeux.events == []
     assert "Redis is down" in caplog.text
-
-
-@pytest.mark.parametrize(("ext", "wanted"), [
-    ({"ack": True}, True), ({"ack": {"enabled": True}}, True), ({"ack": False}, False),
-    ({"ack": 1}, False), ({"ack": {"enabled": 1}}, False), ("ack", False), (None, False)])
-def test_acknowledged_messages_are_agreed_on(bayeux, ext, wanted):
-    reply = bayeux.reply(handshake(ext=ext))
-    assert reply.get("ext") == ({"ack": True} if wanted else None)
-    assert bayeux.engine.acknowledges is wanted

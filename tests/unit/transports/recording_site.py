@@ -22,8 +22,6 @@ Message = dict[str, Any]
 class RecordingPending:
     """What the server makes of a connect: its reply, and how long it may be held."""
 
-    acknowledged: int | None = None
-
     def __init__(self, message: Message) -> None:
         self.client_id: str = message["clientId"]
         self.reply = answer(message)

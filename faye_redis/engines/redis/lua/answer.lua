@@ -4,7 +4,9 @@
 -- Returns 'recorded', 'changed' (subscriptions), 'replaced' (by a newer connect), 'repeated'
 --         (the same connect id came again), or 'gone'
 -- Guarantee: a connect id has one answer; it is decided here. No worker holds the client then.
-local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'connect_id')
+-- Of a client that acknowledges, "sent" is the highest position of all answers.
+local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'connect_id',
+  'acknowledges', 'sent')
 if not client[1] then
   return 'gone'
 end
@@ -14,6 +16,8 @@ end
 if (client[3] or '0') ~= ARGV[2] then
   return 'changed'
 end
-redis.call('HSET', KEYS[1], 'sent', ARGV[4])
+if not client[5] or tonumber(ARGV[4]) > tonumber(client[6] or 0) then
+  redis.call('HSET', KEYS[1], 'sent', ARGV[4])
+end
 redis.call('HDEL', KEYS[1], 'server_id')
 return 'recorded'

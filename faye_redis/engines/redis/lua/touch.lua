@@ -2,12 +2,12 @@
 -- KEYS    clients:<id>, clients
 -- ARGV    client id, client_timeout in ms, then, if a connect came whose answer goes by the client's
 --         stream: its id, prefix of workers' channels
--- Returns 1, or 0 if there is no such client (any more)
+-- Returns 1, 2 if it is a client that acknowledges, or 0 if there is no such client (any more)
 -- Tells   the worker that has the stream: "connected"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
-local client = redis.call('HMGET', KEYS[1], 'created_at', 'stream_server')
+local client = redis.call('HMGET', KEYS[1], 'created_at', 'stream_server', 'acknowledges')
 if seen < now - ARGV[2] or not client[1] then
   return 0
 end
@@ -15,4 +15,4 @@ redis.call('ZADD', KEYS[2], now, ARGV[1])
 if ARGV[3] and client[2] then
   redis.call('PUBLISH', ARGV[4] .. client[2], 'connected ' .. ARGV[1] .. ' ' .. ARGV[3])
 end
-return 1
+return client[3] and 2 or 1
