@@ -100,6 +100,7 @@ class Recovery:
 def _snapshot(one: Connection) -> Snapshot:
     session = one.session
     cursor = one.resumable if isinstance(one, Subscriber) else session.cursor
-    return Snapshot(one.client_id, session.epoch, session.version, cursor, session.subscriptions,
+    version = max(session.version, one.newest_version)  # a lower one would be waited on for ever
+    return Snapshot(one.client_id, session.epoch, version, cursor, session.subscriptions,
                     one.connect_id, one.answered_to, one.is_stream, not one.closed,
                     session.acknowledges)

@@ -134,6 +134,38 @@ def test_a_client_that_acknowledges_goes_on_so(two: list[Worker], lose: Lose) ->
     assert two[1].engine.touch(client_id) is True
 
 
+def test_a_subscription_that_the_holder_does_not_know_yet_is_put_back(two: list[Worker]) -> None:
+    client_id = two[0].client("/a")
+    stream = two[0].stream(client_id)
+    eventually(lambda: is_held(two[0], client_id))
+    two[0].connections.changed = lambda *call: None  # type: ignore[method-assign]
+    two[1].engine.subscribe(client_id, ["/b"])
+    Redis(port=two[0].engine._settings.port).flushall()
+    two[1].publish("/b", 1)
+    del two[0].connections.changed
+    two[0].connections.changed(client_id, 2, 0)
+    eventually(lambda: stream.data)
+    two[1].publish("/a", 2)
+    eventually(lambda: len(stream.data) > 1)
+    assert stream.data == [1, 2]
+    eventually(lambda: is_held(two[0], client_id))
+
+
+def test_a_change_that_was_lost_is_not_waited_for(two: list[Worker]) -> None:
+    client_id = two[0].client("/a", "/b")
+    stream = two[0].stream(client_id)
+    eventually(lambda: is_held(two[0], client_id))
+    two[0].connections.changed = lambda *call: None  # type: ignore[method-assign]
+    two[1].engine.unsubscribe(client_id, ["/b"])
+    Redis(port=two[0].engine._settings.port).flushall()
+    del two[0].connections.changed
+    two[0].connections.changed(client_id, 2, 0)
+    eventually(lambda: is_known(two[1], client_id) and is_held(two[0], client_id))
+    two[1].publish("/a", 1)
+    eventually(lambda: stream.data)
+    assert stream.data == [1]
+
+
 def test_a_client_that_nobody_remembers_begins_anew(two: list[Worker], lose: Lose) -> None:
     client_id = two[0].client("/a")
     lose()

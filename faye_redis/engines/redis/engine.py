@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...bayeux.channels import expand
@@ -32,6 +33,7 @@ from .heartbeat import Heartbeat
 from .keys import Keys
 from .lifetimes import MOST_AT_ONCE, Lifetimes, chunks
 from .listener import Listener
+from .recent import RecentSubscriptions
 from .removal import Removal
 from .scripts import Scripts
 
@@ -71,6 +73,7 @@ class RedisEngine:
                             round(log_life * 1000))
         self._events: EngineEvents | None = None
         self._listener: Listener | None = None
+        self._recent = RecentSubscriptions(settings.restore_window)
 
     def start(self, events: EngineEvents) -> None:
         self.server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -91,7 +94,8 @@ class RedisEngine:
         except EngineUnavailable as error:
             log.error("Redis is not available yet, trying on: %s", error)
         self._listener.start()
-        self._heartbeat.start(self.server_id, events, self._heard, self._after_beat)
+        self._heartbeat.start(
+            self.server_id, events, self._heard, self._recent.lost, self._after_beat)
 
     def _heard(self) -> int:
         return self._listener.last_id if self._listener else 0
@@ -172,16 +176,22 @@ class RedisEngine:
 
     def subscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
         names = list(dict.fromkeys(channels))
+        start, *added = self._heartbeat.surely(lambda: self._subscribe(client_id, names))
+        self._recent.add(client_id, added, start)
+        return added
+
+    def _subscribe(self, client_id: str, names: list[str], start: str = "") -> list[str]:
         keys = [*self._client_keys(client_id), self._keys.last_id]
         keys += [self._keys.subscribers(name) for name in names]
-        return self._heartbeat.surely(
-            lambda: self._change("subscribe", client_id, keys, self._lifetime, *names))
+        return self._change("subscribe", client_id, keys, self._lifetime, start, *names)
 
     def unsubscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
         names = list(dict.fromkeys(channels))
         keys = self._client_keys(client_id) + self._keys.channel_sides(names)
-        return self._heartbeat.surely(
+        removed = self._heartbeat.surely(
             lambda: self._change("unsubscribe", client_id, keys, *names))
+        self._recent.remove(client_id, removed)
+        return removed
 
     @retried
     def _change(self, verb: str, client_id: str, keys: list[str], *args: Any) -> list[str]:
@@ -363,6 +373,9 @@ class RedisEngine:
     def _after_beat(self) -> None:
         assert self._listener
         self._listener.hope()
+        for made in self._recent.to_repeat():
+            with suppress(UnknownClient):
+                self._subscribe(made.client_id, [made.channel], made.start)
         if self._lifetimes.is_due("channels"):
             self._lifetimes.keep(self._keys.channel_sides(self._listener.followed))
 

@@ -60,14 +60,16 @@ class Heartbeat:
 
     def start(
         self, server_id: str, events: EngineEvents, heard: Callable[[], int],
-        after: Callable[[], None],
+        on_lost: Callable[[], None], after: Callable[[], None],
     ) -> None:
         """Begin to beat.
 
         :param heard: the highest message id that this worker has heard of.
+        :param on_lost: called when the data is found lost.
         :param after: called after each beat that Redis has answered.
         """
-        self._server_id, self._events, self._heard, self._after = server_id, events, heard, after
+        self._server_id, self._events, self._heard = server_id, events, heard
+        self._on_lost, self._after = on_lost, after
         self._last = monotonic()
         self._task = spawn(self._beat_always)
 
@@ -161,6 +163,7 @@ class Heartbeat:
     # Lost data
 
     def _restore(self, clients: list[Snapshot]) -> None:
+        self._on_lost()
         log.error("Redis has lost its data: %d clients of this worker are put back", len(clients))
         for start in range(0, len(clients), _AT_ONCE):
             self._put_back(clients[start : start + _AT_ONCE])

@@ -2,11 +2,13 @@
 -- KEYS    clients:<id>, subscriptions:<id>, clients, last_id,
 --         then channels:<channel> for each channel
 -- ARGV    client id, client_timeout in ms, prefix of workers' channels, lifetime of the keys in ms,
---         then the channels
--- Returns {1, channels not subscribed before ...}, or {0} if there is no such client
+--         message id from which it counts ('': from now on), then the channels
+-- Returns {1, that message id, channels not subscribed before ...}, or {0} if there is no such
+--         client
 -- Tells   the worker that holds the client, if anything changed: "changed". It hears that before
 --         any message that counts by it.
--- Guarantee: atomic, idempotent; every message with an id above the present last_id counts.
+-- Guarantee: atomic, idempotent; from now on, every message with an id above the present
+-- last_id counts.
 local client_id, lifetime = ARGV[1], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -15,10 +17,11 @@ if seen < now - ARGV[2] or redis.call('EXISTS', KEYS[1]) == 0 then
   return {0}
 end
 
-local from = redis.call('GET', KEYS[4]) or string.format('%.0f', time[1] * 1000000 + time[2])
-local result = {1}
-for i = 5, #ARGV do
-  local subscribers = KEYS[i]
+local from = ARGV[5] ~= '' and ARGV[5] or redis.call('GET', KEYS[4])
+  or string.format('%.0f', time[1] * 1000000 + time[2])
+local result = {1, from}
+for i = 6, #ARGV do
+  local subscribers = KEYS[i - 1]
   redis.call('SADD', subscribers, client_id)
   if redis.call('PTTL', subscribers) < lifetime / 2 then
     redis.call('PEXPIRE', subscribers, lifetime)
@@ -28,7 +31,7 @@ for i = 5, #ARGV do
   end
 end
 redis.call('PEXPIRE', KEYS[2], lifetime)
-if #result > 1 then
+if #result > 2 then
   local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
   local holder = redis.call('HGET', KEYS[1], 'server_id')
   if holder then
