@@ -268,6 +268,8 @@ class SocketClient(Client):
             sock, self._socket = self._socket, None
             with suppress(*BROKEN):
                 sock.close()
+            for text in sock.left():  # it has arrived, and a browser would have handled it
+                super().take(json.loads(text), "")
 
 
 class EventSourceClient(Client):
@@ -360,7 +362,6 @@ class HoppingClient(SocketClient):
     def take(self, replies: list[Message], wanted: str) -> Message | None:
         """What came by the socket before the poll took over was sent before."""
         if self._hopping and self._socket is not None:
-            self._hopping = False
             with suppress(*BROKEN):
                 while True:
                     super().take(json.loads(self._socket.recv(timeout=0.05)), "")

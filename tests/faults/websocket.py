@@ -71,6 +71,12 @@ class Socket:
         self._reader.kill()
         self._sock.close()
 
+    def left(self) -> list[str]:
+        """Messages that have come and were not asked for."""
+        messages = list(self._messages)
+        self._messages.clear()
+        return messages
+
     def _read(self) -> None:
         with contextlib.suppress(OSError):
             while self._receive():
