@@ -21,7 +21,7 @@ from .subscriber import Stream, Subscriber
 
 log = logging.getLogger("faye_redis.connections")
 
-_CONFIRM_SECONDS = 0.2
+_CONFIRM_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 _LATE_SECONDS = 3.0
 

@@ -341,7 +341,7 @@ class Engine(Protocol):
     def release(self, client_id: str, session: Session, stream: bool) -> int:
         """Find out from the streams of ``session.owed`` how far they have come, and record it.
 
-        Waits 0.3 s at most. For a stream whose worker does not answer, and which follows, it is
+        Waits 0.8 s at most. For a stream whose worker does not answer, and which follows, it is
         what that worker wrote last, a second before it died at most; what was delivered later
         comes again.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..concurrency import Event, monotonic
 from .base import Owed
 
-_WAIT_SECONDS = 0.3  # a stream has 0.2 to ask its peer
+_WAIT_SECONDS = 0.8  # a stream has 0.5 to ask its peer
 _REMEMBER_SECONDS = 2.0
 
 _Key = tuple[str, str, int]

@@ -53,7 +53,7 @@ def _count_greenlets() -> None:
     while True:
         number = sum(isinstance(one, gevent.Greenlet) and not one.dead for one in gc.get_objects())
         (_FILE.parent / f"greenlets-{os.getpid()}").write_text(str(number))
-        gevent.sleep(5)
+        gevent.sleep(2)
 
 
 for _verb in VERBS:

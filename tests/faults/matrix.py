@@ -46,6 +46,18 @@ def _restart(cluster: Cluster, seconds: float) -> None:
     cluster.store.start()
 
 
+def _load_slowly(cluster: Cluster, seconds: float) -> None:
+    """A restart after which Redis answers LOADING for so long."""
+    with cluster.admin as redis:
+        redis.bgrewriteaof()
+        while redis.info("persistence")["aof_rewrite_in_progress"]:
+            gevent.sleep(0.05)
+        pause = round(seconds * 1_000_000 / max(redis.dbsize(), 1))  # us for each key
+    cluster.store.kill()
+    cluster.store.start("--key-load-delay", str(pause),
+                        "--loading-process-events-interval-bytes", "1024")
+
+
 def _hang(cluster: Cluster, seconds: float) -> None:
     cluster.store.pause()
     gevent.sleep(seconds)
@@ -202,6 +214,7 @@ MATRIX = [
     Fault("Redis killed and restarted", _restart),
     Fault("Redis killed and restarted, data lost", _restart, persistent=False,
           data_goes=True),
+    Fault("Redis killed and restarted, LOADING", _load_slowly),
     Fault("FLUSHALL", _flush, persistent=False, data_goes=True),
     Fault("Redis hangs", _hang),
     Fault("CLIENT PAUSE WRITE", _pause_writes),

@@ -12,6 +12,7 @@ import random
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from statistics import mean
 from time import monotonic
 
 import gevent
@@ -25,6 +26,8 @@ COLUMNS = ("Fault", "Times", "Acknowledged", "Owed", "Lost", "Came again", "Out 
            "Sessions lost", "Recovery (s)", "Slowest publish (s)")
 CHURN_SECONDS = 0.2
 CALM_SECONDS = (5.0, 15.0)
+SETTLE_SECONDS = 75.0  # what a fault leaves behind goes within a minute: keys, followed channels
+SAMPLES = 15
 MOST_CHANGE = 1.05
 
 
@@ -96,24 +99,39 @@ def _soak(faults: Sequence[Fault], load: Load, options: argparse.Namespace) -> i
         run = Run(cluster, load, options.seed)
         run.start()
         churn = gevent.spawn(_churn, run)
-        gevent.sleep(min(60, options.minutes * 30))
-        before = resources(cluster)
-        print("after the first minute:", before, flush=True)
+        before = _settled(cluster, "after the first minute")
         while monotonic() < end:
             gevent.sleep(rng.uniform(*CALM_SECONDS))
             _inject(rng.choice(faults), cluster, run, options.seconds)
+        after = _settled(cluster, "at the end")
         churn.kill()
-        gevent.sleep(15)  # timers of the last fault
-        after = resources(cluster)
         run.stop_publishing(patience=60)
         report = run.ledger.report()
         run.stop()
-        print("at the end:", after)
-        print("ratio:", {name: round(after[name] / max(before[name], 1), 3) for name in after})
         print("total:", report.line(), flush=True)
         found = problems(BY_NAME["kill -9"], report, cluster.log, times=10)
+        found += _growth(before, after)
         print(found or "ok")
     return 1 if found else 0
+
+
+def _settled(cluster: Cluster, when: str) -> dict[str, float]:
+    """Means over some seconds, while the load goes on, a while after the last fault."""
+    gevent.sleep(SETTLE_SECONDS)
+    samples = []
+    for _ in range(SAMPLES):
+        samples.append(resources(cluster))
+        gevent.sleep(1)
+    means = {name: round(mean(one[name] for one in samples), 1) for name in samples[0]}
+    print(f"{when}:", means, flush=True)
+    return means
+
+
+def _growth(before: dict[str, float], after: dict[str, float]) -> list[str]:
+    ratios = {name: round(after[name] / max(before[name], 1), 3) for name in after}
+    print("ratio:", ratios)
+    return [f"{name} grew to {ratio} of what they were"
+            for name, ratio in ratios.items() if ratio > MOST_CHANGE]
 
 
 def _inject(fault: Fault, cluster: Cluster, run: Run, seconds: float) -> None:

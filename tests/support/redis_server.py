@@ -72,14 +72,15 @@ class RedisServer:
         """What the server has printed so far, over all its starts."""
         return self._log.read_text(errors="replace")
 
-    def start(self) -> RedisServer:
-        """Start the server and return once it answers commands.
+    def start(self, *args: str) -> RedisServer:
+        """Start the server and return once it answers commands and has loaded its data.
 
+        :param args: arguments for this start only.
         :raises RuntimeError: it ended at once; holds its log.
         """
         command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1",
                    "--unixsocket", self.unix_socket, "--dir", str(self._directory),
-                   "--save", "", "--appendonly", "no", *self._args]
+                   "--save", "", "--appendonly", "no", *self._args, *args]
         with self._log.open("ab") as log:
             self._process = spawn(command, stdout=log, stderr=log)
         eventually(self._answers, timeout=20)
