@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from .errors import EngineError, PublishError, SubscriptionError
 if TYPE_CHECKING:
     from .bayeux.server import BayeuxServer, PendingReply
     from .connections import Connections
+    from .engines.base import Message
 
 log = logging.getLogger("faye_redis.client")
 
@@ -156,8 +157,8 @@ class Client:
     def checkpoint(self, done: Callable[[], None]) -> None:
         done()
 
-    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
-        self._inbox.extend(payloads)
+    def push(self, messages: list[Message], version: int) -> bool:
+        self._inbox.extend(message.payload for message in messages)
         if not self._reading:
             self._reading = True
             spawn(self._read)

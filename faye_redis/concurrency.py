@@ -21,7 +21,8 @@ from gevent.lock import RLock
 from .errors import NotPatchedError
 
 __all__ = ["Event", "RLock", "Task", "Timeout", "Watcher", "deadline", "monotonic", "patch",
-           "require_patched", "run_soon", "sleep", "spawn", "watch_read", "watch_write"]
+           "require_patched", "run_later", "run_soon", "sleep", "spawn", "watch_read",
+           "watch_write"]
 
 log = logging.getLogger("faye_redis")
 
@@ -65,6 +66,16 @@ def _guarded(function: Callable[..., Any], *args: Any) -> None:
 def run_soon(function: Callable[..., Any], *args: Any) -> None:
     """Call ``function`` in the hub at its next turn, after the running greenlet has yielded."""
     gevent.get_hub().loop.run_callback(_guarded, function, *args)
+
+
+def run_later(function: Callable[..., Any], *args: Any) -> None:
+    """Call ``function`` in the hub once every socket that is ready has had its turn."""
+    timer = gevent.get_hub().loop.timer(0)  # timers come after sockets; ``run_soon`` before them
+
+    def fire() -> None:
+        timer.close()
+        _guarded(function, *args)
+    timer.start(fire)
 
 
 def deadline(seconds: float) -> AbstractContextManager[object]:

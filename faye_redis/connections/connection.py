@@ -15,6 +15,7 @@ from ..bayeux.channels import expand
 from ..engines.base import Batch, Message, Session
 
 _message_id = attrgetter("id")
+_NOTHING: list[Message] = []
 _MOST_HELD = 10_000  # messages held back while catching up; beyond them it is read again
 _NO_LIMIT = 2**62
 
@@ -55,7 +56,9 @@ class Connection:
         self.position = 0
         self.covered: Mapping[str, int] = {}
         """See ``Reach.covered``."""
-        self.outgoing: list[Message] = []
+        self.outgoing = _NOTHING
+        """What waits to be sent, in order. Connections owed the same messages share one list:
+        replaced, never changed."""
         self.held: list[Message] | None = None
         """Heard while catching up; None when it is not, or when it was too much to keep."""
         self.live = False
@@ -98,24 +101,33 @@ class Connection:
         if not self.is_outdated:
             self.since = _NO_LIMIT
 
-    def hear(self, message: Message) -> bool:
-        """A new message on one of its channels; it may come once per matching subscription.
+    def hear(self, messages: list[Message]) -> bool:
+        """New messages on one of its channels, in order of id; they may come once per matching
+        subscription.
 
         :returns: whether ``outgoing`` has just become non-empty.
         """
-        if message.id <= self.position:
+        new = [message for message in messages if message.id > self.position]
+        if not new:
             return False
         if not self.live:
-            self._hold(message)
+            self._hold(new)
             return False
-        self.position = message.id
-        self.outgoing.append(message)
-        return len(self.outgoing) == 1
+        was_empty = not self.outgoing
+        self.position = new[-1].id
+        self.outgoing = [*self.outgoing, *new]
+        return was_empty
 
-    def _hold(self, message: Message) -> None:
-        if self.held is None or (self.held and self.held[-1].id == message.id):
+    def take_outgoing(self) -> list[Message]:
+        """All of ``outgoing``, which is empty then."""
+        messages, self.outgoing = self.outgoing, _NOTHING
+        return messages
+
+    def _hold(self, messages: list[Message]) -> None:
+        if self.held is None:
             return
-        self.held.append(message)
+        last = self.held[-1].id if self.held else 0
+        self.held += [message for message in messages if message.id > last]
         if len(self.held) > _MOST_HELD:
             self.held = None
 
@@ -135,12 +147,12 @@ class Connection:
         :returns: whether that is enough: a poll answers with a part and leaves the rest.
         """
         goal = self.position if self.session.repeat_to is None else self.session.repeat_to
-        self.outgoing += [message for message in batch.messages if not self._has_had(message)]
+        found = [message for message in batch.messages if not self._has_had(message)]
         self.live = batch.complete and self.held is not None
         if self.live:
-            self.outgoing += [m for m in self.held or () if m.id > batch.position]
+            found += [m for m in self.held or () if m.id > batch.position]
         self.held = None
-        self.outgoing.sort(key=_message_id)
+        self.outgoing = sorted([*self.outgoing, *found], key=_message_id)
         last = self.outgoing[-1].id if self.live and self.outgoing else 0
         if self.live or batch.position >= self.position:
             self.covered = self.session.subscriptions

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import groupby
+from operator import attrgetter
 
 from ..bayeux.channels import expand
 from ..engines.base import Message
@@ -19,6 +21,7 @@ class Followers:
         self._clock = clock
         self._connections: dict[str, dict[Connection, None]] = {}
         self._idle: dict[str, float] = {}
+        self._joins: dict[tuple[int, int], tuple[list[Message], list[Message], list[Message]]] = {}
 
     def add(self, connection: Connection, channels: Iterable[str]) -> None:
         for name in channels:
@@ -41,14 +44,46 @@ class Followers:
             del self._idle[name]
         return idle
 
-    def hear(self, message: Message) -> list[Connection]:
-        """Give a message to every connection it concerns, once each.
+    def hear(self, batch: list[Message]) -> list[Connection]:
+        """Give new messages, in order of id, to every connection they concern, once each.
+
+        Connections that come to be owed the same messages share one list of them.
 
         :returns: the connections that had nothing waiting and now have.
         """
-        return [
-            connection
-            for name in expand(message.channel)
-            for connection in self._connections.get(name, ())
-            if connection.hear(message)
-        ]
+        touched: list[Connection] = []
+        for run in _runs(batch):
+            for name in expand(run[0].channel):
+                self._give(run, self._connections.get(name, ()), touched)
+        self._joins.clear()
+        return touched
+
+    def _give(
+        self, run: list[Message], connections: Iterable[Connection], touched: list[Connection]
+    ) -> None:
+        """Every delivery of the worker passes here: what most connections need is done in place."""
+        first, last = run[0].id, run[-1].id
+        for connection in connections:
+            if connection.live and connection.position < first:
+                connection.position = last
+                if connection.outgoing:
+                    connection.outgoing = self._joined(connection.outgoing, run)
+                else:
+                    connection.outgoing = run
+                    touched.append(connection)
+            elif connection.position < last and connection.hear(run):
+                touched.append(connection)
+
+    def _joined(self, waiting: list[Message], run: list[Message]) -> list[Message]:
+        """Both, one after the other; the same list for all that have the same waiting."""
+        key = id(waiting), id(run)
+        if key not in self._joins:
+            self._joins[key] = waiting, run, [*waiting, *run]  # both are kept: ids stay theirs
+        return self._joins[key][2]
+
+
+def _runs(batch: list[Message]) -> list[list[Message]]:
+    """Messages that follow each other on one channel, together."""
+    if all(message.channel == batch[0].channel for message in batch):
+        return [batch] if batch else []
+    return [list(run) for _, run in groupby(batch, attrgetter("channel"))]

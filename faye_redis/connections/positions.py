@@ -23,18 +23,15 @@ log = logging.getLogger("faye_redis.connections")
 
 _CONFIRM_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
+_LONGEST_PAUSE = 5.0
 _LATE_SECONDS = 3.0
 
 
 class Positions:
-    """Saves positions of streams.
+    """Saves positions of streams."""
 
-    :param patience: seconds after which a last position that cannot be saved is given up.
-    """
-
-    def __init__(self, engine: Engine, patience: float) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._patience = patience
         self._ending: dict[Subscriber, None] = {}
         self._joining: list[Subscriber] = []
         """They count for the worker's position since the last survey."""
@@ -43,16 +40,17 @@ class Positions:
     # The end of a stream
 
     def end(self, subscriber: Subscriber) -> None:
-        """A stream gets no more: save how far it has come, trying again while the engine is
+        """A stream gets no more: save how far it has come, trying again as long as the engine is
         down. Until that is done it counts for the worker's position."""
         self._ending[subscriber] = None
         spawn(self._end, subscriber)
 
     def _end(self, subscriber: Subscriber) -> None:
         subscriber.await_confirmation(_CONFIRM_SECONDS)
-        until = monotonic() + self._patience
-        while not self._save([_progress(subscriber, Standing.ENDED)]) and monotonic() < until:
-            sleep(_RETRY_SECONDS)
+        pause = _RETRY_SECONDS
+        while not self._save([_progress(subscriber, Standing.ENDED)]):
+            sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         self._ending.pop(subscriber, None)
 
     @property

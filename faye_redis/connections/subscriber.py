@@ -23,10 +23,11 @@ class Stream(Protocol):
     confirms: bool
     """Can its peer be asked what has arrived? See :meth:`checkpoint`."""
 
-    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
+    def push(self, messages: list[Message], version: int) -> bool:
         """Send messages. Called in any greenlet or the hub; neither blocks nor raises.
 
-        :param mark: where the client is when it has them, for a stream that opens anew.
+        :param messages: at least one; the list is shared with others and never changes.
+        :param version: of the subscriptions that they are due to.
         :returns: False if so much is waiting now that no more should be pushed before the stream
             has called :meth:`Connections.drained`.
         """
@@ -207,14 +208,13 @@ class Subscriber(Connection):
             if not self._pushing:
                 spawn(self._push_through_extensions)
             return True
-        messages, self.outgoing = self.outgoing, []
-        return not messages or self._push([m.payload for m in messages], messages[-1])
+        messages = self.take_outgoing()
+        return not messages or self._push(messages)
 
-    def _push(self, payloads: Sequence[bytes], last: Message) -> bool:
+    def _push(self, messages: list[Message]) -> bool:
         if not self.queued:
             self._on_sent(self)
-        mark = f"{last.id}-{self.session.version}"
-        if payloads and not self.closed and not self.stream.push(payloads, mark):
+        if not self.stream.push(messages, self.session.version):
             self.live, self.full = False, True
             return False
         return True
@@ -230,7 +230,13 @@ class Subscriber(Connection):
                 payloads = self._server.deliver([message.payload], self.stream.request)
                 if self.closed:
                     return  # it has not been sent
-                self.outgoing.remove(message)  # not the first any more if others were merged in
-                self._push(payloads, message)
+                self.outgoing = [one for one in self.outgoing if one is not message]
+                self._push_piped(message, payloads)
         finally:
             self._pushing = False
+
+    def _push_piped(self, message: Message, payloads: Sequence[bytes]) -> None:
+        if payloads:
+            self._push([message._replace(payload=payload) for payload in payloads])
+        elif not self.queued:
+            self._on_sent(self)  # the peer has all there is for it

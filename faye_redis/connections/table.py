@@ -18,7 +18,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
-from ..concurrency import Task, monotonic, run_soon, sleep, spawn
+from ..concurrency import Task, monotonic, run_later, run_soon, sleep, spawn
 from ..engines.base import Engine, Message, Snapshot
 from ..errors import EngineError, Superseded, UnknownClient
 from .catchup import CatchUp
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("faye_redis.connections")
 
-_FLUSH_AT = 200  # connections with something to send before they are flushed at once
+_FLUSH_AT_ONCE = 1000  # connections, some milliseconds, before others get their turn
 _TICK_SECONDS = 0.2
 _SETTLE_LOOK_SECONDS = 0.01
 _FOLLOW_SECONDS = 60.0  # a channel is followed so long after the last interest in it
@@ -63,7 +63,7 @@ class Connections:
         self._clients: dict[str, Connection] = {}
         self._streams: dict[Stream, Subscriber] = {}
         self._confirmations = Confirmations()
-        self._positions = Positions(engine, settings.engine.client_timeout)
+        self._positions = Positions(engine)
         self._position = 0
         self._recovery = Recovery(engine, self, lambda: list(self._clients.values()))
         self._openings = Openings()
@@ -259,19 +259,20 @@ class Connections:
     # EngineEvents
 
     def messages(self, batch: list[Message]) -> None:
-        for message in batch:
-            touched = self._followers.hear(message)
-            if touched and not self._touched:
-                run_soon(self._flush_touched)
-            self._touched += touched
-        if len(self._touched) >= _FLUSH_AT:
-            self._flush_touched()
+        touched = self._followers.hear(batch)
+        if touched and not self._touched:
+            run_soon(self._flush_touched)
+        self._touched += touched
 
     def _flush_touched(self) -> None:
-        touched, self._touched = self._touched, []
-        for connection in touched:
+        """A message to thousands goes out in parts, so that others are served in between. What
+        comes meanwhile goes out in one piece with what still waits."""
+        touched, self._touched = self._touched, self._touched[_FLUSH_AT_ONCE:]
+        for connection in touched[:_FLUSH_AT_ONCE]:
             if connection.live and not connection.closed:
                 connection.flush()
+        if self._touched:
+            run_later(self._flush_touched)
 
     def released(self, client_id: str, epoch: int, heard: int) -> None:
         self._openings.released(client_id, epoch)

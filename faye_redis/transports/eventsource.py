@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -23,6 +23,7 @@ from .table import SocketTable
 
 if TYPE_CHECKING:
     from ..connections import Connections
+    from ..engines.base import Message
     from ..settings import Settings
 
 log = logging.getLogger("faye_redis.transports")
@@ -72,9 +73,11 @@ class EventStream(TakenSocket):
         self._ping = bool(settings.ping)
         self.request: Environ | None = kept(request)
 
-    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
-        """Send messages; see ``Stream.push``."""
-        return self.write(event(tuple(payloads), mark))
+    def push(self, messages: list[Message], version: int) -> bool:
+        """Send messages; see ``Stream.push``. Where the client is when it has them is the id of
+        the event."""
+        payloads = tuple(message.payload for message in messages)
+        return self.write(event(payloads, f"{messages[-1].id}-{version}"))
 
     def checkpoint(self, done: Callable[[], None]) -> None:
         """See ``Stream.checkpoint``. The client confirms by its next connect, or says with

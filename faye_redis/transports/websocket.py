@@ -14,7 +14,6 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -29,6 +28,7 @@ from .sockets import Deed, State, TakenSocket, kept
 
 if TYPE_CHECKING:
     from ..bayeux.server import PendingReply
+    from ..engines.base import Message
     from .upgrade import WebSocketTransport
 
 MAX_WAITING: Final = 16
@@ -66,9 +66,21 @@ def text_frame(items: Sequence[bytes]) -> bytes:
     return Frame(Opcode.TEXT, b"[%s]" % b",".join(items)).serialize(mask=False)
 
 
-@lru_cache(maxsize=8)  # the sockets owed the same messages share one frame
-def _shared_frame(items: tuple[bytes, ...]) -> bytes:
-    return text_frame(items)
+class _SharedFrame:
+    """The sockets owed the same messages are served one after the other, and share one frame."""
+
+    __slots__ = ("bytes", "messages")
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.bytes = b""
+
+    def make(self, messages: list[Message]) -> None:
+        self.messages = messages
+        self.bytes = text_frame([message.payload for message in messages])
+
+
+_shared = _SharedFrame()
 
 
 def _ping(number: int) -> bytes:
@@ -111,9 +123,11 @@ class WebSocket(TakenSocket):
 
     # Stream
 
-    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
-        """Send messages; see ``Stream.push``. A tuple is framed once for all its sockets."""
-        return self.write(_shared_frame(tuple(payloads)))
+    def push(self, messages: list[Message], version: int) -> bool:
+        """Send messages; see ``Stream.push``. A list is framed once for all its sockets."""
+        if _shared.messages is not messages:
+            _shared.make(messages)
+        return self.write(_shared.bytes)
 
     def checkpoint(self, done: Callable[[], None]) -> None:
         """See ``Stream.checkpoint``: the pong to a ping behind it tells that something has

@@ -8,7 +8,7 @@ what was under way with it; an answer to a poll is lost, and the poll is sent ag
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import gevent
 import orjson
 
+from faye_redis.engines.base import Message
 from faye_redis.errors import Superseded
 
 from .worker import Worker
@@ -45,9 +46,10 @@ class Pipe:
         self._under_way: list[Callable[[], None]] = []
         self._moving = False
 
-    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
-        for payload in payloads:
-            self._send(lambda payload=payload: self._deliver(orjson.loads(payload)["data"]))
+    def push(self, messages: list[Message], version: int) -> bool:
+        for message in messages:
+            data = orjson.loads(message.payload)["data"]
+            self._send(lambda data=data: self._deliver(data))
         return True
 
     def checkpoint(self, done: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -67,8 +67,8 @@ class RecordingStream:
         self.silent = False
         self.unconfirmed: list[Callable[[], None]] = []
 
-    def push(self, payloads: Sequence[bytes], mark: str) -> bool:
-        self.payloads += payloads
+    def push(self, messages: list[Message], version: int) -> bool:
+        self.payloads += [message.payload for message in messages]
         return not self.full
 
     def checkpoint(self, done: Callable[[], None]) -> None:

@@ -219,8 +219,8 @@ class TestStreams:
         stream = worker.stream(client_id)
         marks: list[str] = []
         push = stream.push
-        stream.push = lambda payloads, mark: marks.append(mark) or push(  # type: ignore[method-assign]
-            payloads, mark)
+        stream.push = lambda messages, version: (  # type: ignore[method-assign]
+            marks.append(f"{messages[-1].id}-{version}") or push(messages, version))
         for number in range(3):
             worker.publish("/a", number)
             eventually(lambda number=number: len(stream.data) > number)

@@ -350,5 +350,5 @@ def cut_off(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
 
     listener: Any = worker.engine._listener
     monkeypatch.setattr(listener._pool, "make_connection", fail)
-    listener._connection.disconnect()
+    listener._wire.close()
     eventually(lambda: not listener.connected.is_set())

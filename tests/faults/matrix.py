@@ -15,6 +15,9 @@ from redis.exceptions import RedisError
 from .cluster import Cluster
 from .proxy import Proxy, subscriber, websocket
 
+CLIENT_TIMEOUT = 15
+"""Seconds, where an outage is to last longer; the least that a ``timeout`` of 5 allows."""
+
 Inject = Callable[[Cluster, float], None]
 """Break something of the cluster, for so many seconds where that has a meaning, and heal it."""
 
@@ -34,7 +37,13 @@ class Fault:
     """What was not confirmed may come again."""
     workers_die: bool = False
     env: Mapping[str, str] = field(default_factory=dict)
+    """Options of the workers."""
     args: tuple[str, ...] = ()
+
+    @property
+    def needs_nothing(self) -> bool:
+        """Can it be injected into any cluster?"""
+        return self.persistent and not (self.env or self.args)
 
 
 # Redis
@@ -62,6 +71,10 @@ def _hang(cluster: Cluster, seconds: float) -> None:
     cluster.store.pause()
     gevent.sleep(seconds)
     cluster.store.resume()
+
+
+def _hang_long(cluster: Cluster, seconds: float) -> None:
+    _hang(cluster, max(seconds, CLIENT_TIMEOUT + 7))
 
 
 def _pause_writes(cluster: Cluster, seconds: float) -> None:
@@ -217,6 +230,8 @@ MATRIX = [
     Fault("Redis killed and restarted, LOADING", _load_slowly),
     Fault("FLUSHALL", _flush, persistent=False, data_goes=True),
     Fault("Redis hangs", _hang),
+    Fault("Redis hangs for longer than client_timeout", _hang_long,
+          env={"FAYE_REDIS_CLIENT_TIMEOUT": str(CLIENT_TIMEOUT)}),
     Fault("CLIENT PAUSE WRITE", _pause_writes),
     Fault("script that never ends", _busy),
     Fault("pub/sub connections killed", _repeat(2, 0.5, "CLIENT", "KILL", "TYPE", "pubsub")),

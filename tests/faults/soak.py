@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = [BY_NAME[name] for name in options.fault] or MATRIX
     if options.matrix:
         return _matrix(faults, load, options)
-    return _soak([fault for fault in faults if fault.persistent and not fault.args], load, options)
+    return _soak([fault for fault in faults if fault.needs_nothing], load, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 def _matrix(faults: Sequence[Fault], load: Load, options: argparse.Namespace) -> int:
     rows, failed = [], 0
     for fault in faults:
-        with Cluster(persistent=fault.persistent, args=fault.args) as cluster:
+        with Cluster(persistent=fault.persistent, env=fault.env, args=fault.args) as cluster:
             report, slowest = run_fault(cluster, fault, load, seconds=options.seconds,
                                         times=options.times, seed=options.seed)
             found = problems(fault, report, cluster.log, options.times)

@@ -25,11 +25,11 @@ class Clusters:
         self._cluster: Cluster | None = None
 
     def get(self, fault: Fault) -> Cluster:
-        kind = fault.persistent, fault.args
+        kind = fault.persistent, fault.env, fault.args
         if kind != self._kind or self._cluster is None:
             self.close()
             self._cluster = self._stack.enter_context(
-                Cluster(persistent=fault.persistent, args=fault.args))
+                Cluster(persistent=fault.persistent, env=fault.env, args=fault.args))
             self._kind = kind
         return self._cluster
 
@@ -45,7 +45,12 @@ def clusters() -> Iterator[Clusters]:
     clusters.close()
 
 
-@pytest.mark.parametrize("fault", sorted(MATRIX, key=lambda f: (not f.persistent, f.args)),
+def _kind(fault: Fault) -> Any:
+    """Faults that need the same cluster follow each other."""
+    return fault.persistent, sorted(fault.env), fault.args
+
+
+@pytest.mark.parametrize("fault", sorted(MATRIX, key=_kind),
                          ids=lambda fault: fault.name.replace(" ", "-"))
 def test_nothing_is_lost(clusters: Clusters, fault: Fault) -> None:
     cluster = clusters.get(fault)

@@ -422,7 +422,8 @@ def test_a_lost_client_can_leave(adapter: WSGIAdapter, bus: Client) -> None:
     ears.on("/a")
     bus.publish("/a", 1)
     assert ears.finish() == [("/a", 1)]
-    assert len(seen) == 2
+    assert len({event[1] for event in seen}) == len(seen)
+    assert len(seen) in (2, 3)  # it may have come back just before it was told to leave
 
 
 def test_a_client_lost_while_it_shakes_hands_begins_anew(

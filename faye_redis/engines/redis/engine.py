@@ -128,7 +128,7 @@ class RedisEngine:
 
     @retried
     def _touch(self, client_id: str, stream_connect: str | None) -> bool:
-        keys = [self._keys.client(client_id), self._keys.clients]
+        keys = [self._keys.client(client_id), self._keys.clients, self._keys.grace]
         connect = () if stream_connect is None else (stream_connect, self._keys.server_channel(""))
         found = self._scripts.run("touch", keys, client_id, self._timeout, *connect)
         if not found:
@@ -170,7 +170,7 @@ class RedisEngine:
 
     def _client_keys(self, client_id: str) -> list[str]:
         keys = self._keys
-        return [keys.client(client_id), keys.subscriptions(client_id), keys.clients]
+        return [keys.client(client_id), keys.subscriptions(client_id), keys.clients, keys.grace]
 
     # Subscriptions
 
@@ -206,7 +206,8 @@ class RedisEngine:
     @retried
     def publish(self, channel: str, payload: bytes, operation: str) -> int:
         names = expand(channel)
-        keys = [self._keys.last_id, self._keys.operation(operation), self._keys.marker]
+        keys = [self._keys.last_id, self._keys.operation(operation), self._keys.marker,
+                self._keys.grace]
         keys += self._keys.channel_sides(list(names))
         return int(
             self._scripts.run(

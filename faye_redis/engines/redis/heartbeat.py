@@ -1,5 +1,8 @@
 """Each second: show that this worker lives, and find out whether Redis still has its data.
 
+A time without any heartbeat was an outage: it does not count for the time that clients may be
+silent (*grace*).
+
 Redis has a *marker*, set once. A worker that finds another one, or none, knows that Redis has lost
 everything (a restart without persistence, FLUSHALL), and puts its clients back from memory. While
 that goes on, for ``restore_window`` seconds, clients that Redis does not know are told to try again
@@ -88,8 +91,8 @@ class Heartbeat:
         return round(self._settings.restore_window * 1000) if self._task else 0
 
     def surely(self, verb: Callable[[], Result]) -> Result:
-        """Carry out ``verb``; if it finds no client although Redis has lost its clients, put them
-        back and try once more.
+        """Carry out ``verb``; if it finds no client, but there was an outage or Redis has lost its
+        clients, see to it that they are known again and try once more.
 
         :raises UnknownClient: there is no such client.
         :raises EngineUnavailable: another worker may be about to put it back.
@@ -103,10 +106,14 @@ class Heartbeat:
         try:
             return verb()
         except UnknownClient:
+            if self._is_whole():
+                raise
             raise EngineUnavailable("Redis has lost its data, clients are put back") from None
 
     @retried
     def _is_whole(self) -> bool:
+        if self._task is not None and monotonic() - self._last > _GAP_SECONDS:
+            return False
         if not self.restore_ms:
             return True
         with self._redis.pipeline(transaction=False) as pipeline:
@@ -150,9 +157,11 @@ class Heartbeat:
         keys = self._keys
         known = self._marker or b""
         return bytes(self._scripts.run(
-            "beat", [keys.server(self._server_id), keys.marker, keys.restoring, keys.last_id],
+            "beat", [keys.server(self._server_id), keys.marker, keys.restoring, keys.last_id,
+                     keys.alive, keys.grace],
             socket.gethostname(), os.getpid(), position, self._lifetime, known, self._heard(),
-            self.restore_ms))
+            self.restore_ms, round(_GAP_SECONDS * 1000),
+            round(self._settings.client_timeout * 1000)))
 
     def _note(self) -> None:
         now = monotonic()

@@ -19,6 +19,9 @@ key (after the namespace)  type        what                                     
 ``operations:<operation>`` string      the message id a publish was given         60 s
 ``servers:<server_id>``    hash        host, pid of a worker; position: all its   2 client_timeout
                                        streams that follow have confirmed it      + 60 s
+``alive``                  string      ms of Redis TIME when a worker was last here   for ever
+``grace``                  string      after an outage: ms of the last ``alive``      client_timeout
+                                       before it, from which clients' times count
 ``marker``                 string      ms of Redis TIME; the same as long as Redis for ever
                                        has its data
 ``restoring``              string      data was lost and clients are put back     restore_window
@@ -52,6 +55,8 @@ class Keys:
         self.clients = f"{namespace}:clients"
         self.last_id = f"{namespace}:last_id"
         self.marker = f"{namespace}:marker"
+        self.alive = f"{namespace}:alive"
+        self.grace = f"{namespace}:grace"
         self.restoring = f"{namespace}:restoring"
         self.cleanup_lock = f"{namespace}:locks:cleanup"
         self._publish = f"{namespace}:publish:{database}:"

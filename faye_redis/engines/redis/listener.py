@@ -10,22 +10,23 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.connection import ConnectionPool
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
 
 from ...concurrency import Event, RLock, Task, sleep, spawn
 from ...errors import EngineError, EngineUnavailable
 from ..base import Message
 from .keys import Keys
+from .wire import Wire, pack
 
 log = logging.getLogger("faye_redis.listener")
 
 _IDLE_SECONDS = 5.0  # silence after which the connection has to answer a PING within as long
-_TURN = 500  # messages handled before other greenlets get their turn
 
 
 class Listener:
@@ -58,7 +59,7 @@ class Listener:
         self._on_messages = on_messages
         self._on_control = on_control
         self._recover = recover
-        self._connection: Any = None
+        self._wire: Wire | None = None
         self._writing = RLock()
         self._followed: dict[str, Event] = {}
         self._unconfirmed: Counter[str] = Counter()
@@ -124,9 +125,15 @@ class Listener:
                 self._unconfirmed.update(channels)
             try:
                 names = [self._keys.publish_channel(name) for name in channels]
-                self._connection.send_command(command, *names)
-            except (RedisError, OSError):
+                self._write(command, *names)
+            except RedisError:
                 log.debug("sending to the pub/sub connection failed")
+
+    def _write(self, *words: bytes | str) -> None:
+        with self._writing:
+            if self._wire is None:
+                raise ConnectionError("Connection closed.")
+            self._wire.send(pack(*words))
 
     # The greenlet
 
@@ -152,9 +159,8 @@ class Listener:
             log.warning("pub/sub connection lost, reconnecting: %s", type(error).__name__)
 
     def _connect(self) -> None:
-        again = self._connection is not None
-        self._connection = self._pool.make_connection()
-        self._connection.connect()
+        again = self._wire is not None
+        self._wire = wire = Wire(self._pool)
         with self._writing:
             for confirmed in self._followed.values():
                 confirmed.clear()
@@ -162,46 +168,50 @@ class Listener:
                 self._held = []
             self._unconfirmed = Counter(list(self._followed))
             names = [self._keys.publish_channel(name) for name in self._followed]
-            self._connection.send_command("SUBSCRIBE", self._control, *names)
+            self._write("SUBSCRIBE", self._control, *names)
             self.connected.set()
         if again:
             log.info("pub/sub connection is back")
-            spawn(self._catch_up, self._connection, list(self._followed))
+            spawn(self._catch_up, wire, list(self._followed))
 
     def _disconnect(self) -> None:
         self.connected.clear()
-        if self._connection is not None:
-            self._connection.disconnect()
+        if self._wire is not None:
+            self._wire.close()
 
     def _read(self) -> None:
-        count, asked = 0, False
-        while True:
+        asked = False
+        while self._wire is not None:
             try:
-                reply = self._connection.read_response(
-                    timeout=_IDLE_SECONDS, disconnect_on_error=False
-                )
+                replies = self._wire.receive(_IDLE_SECONDS)
             except redis.TimeoutError:
                 if asked:
                     raise
-                with self._writing:
-                    self._connection.send_command("PING")
+                self._write("PING")
                 asked = True
                 continue
             asked = False
-            self._handle(reply)
-            count += 1
-            if count % _TURN == 0:
-                sleep(0)
+            self._handle(replies)
+            sleep(0)
 
-    def _handle(self, reply: list[Any]) -> None:
-        kind, channel, data = reply[0], reply[1], reply[-1]
-        if kind == b"message":
-            if channel == self._control:
+    def _handle(self, replies: list[Any]) -> None:
+        """What one read brought. Messages are passed on together, as far as nothing comes between
+        them: control messages have their place in the order."""
+        batch: list[Message] = []
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                raise reply
+            kind, channel, data = reply[0], reply[1], reply[-1]
+            if kind == b"message" and channel != self._control:
+                batch.append(_message(data))
+                continue
+            self._hear(batch)
+            batch = []
+            if kind == b"message":
                 self._on_control(data.decode().split(" "))
-            else:
-                self._hear(data)
-        elif kind == b"subscribe" and channel != self._control:
-            self._confirm(channel.decode().removeprefix(self._keys.publish_channel("")))
+            elif kind == b"subscribe" and channel != self._control:
+                self._confirm(channel.decode().removeprefix(self._keys.publish_channel("")))
+        self._hear(batch)
 
     def _confirm(self, name: str) -> None:
         """Only the latest SUBSCRIBE counts: an earlier one may have been undone since."""
@@ -211,24 +221,26 @@ class Listener:
             if confirmed := self._followed.get(name):
                 confirmed.set()
 
-    def _hear(self, data: bytes) -> None:
-        id, channel, payload = data.split(b" ", 2)
-        message = Message(int(id), channel.decode(), payload)
+    def _hear(self, batch: list[Message]) -> None:
+        """A message comes once for each pattern that matches it, in a row."""
         if self._held is not None:
-            self._held.append(message)
-        elif message.id != self.last_id:
-            self.last_id = message.id
-            self._on_messages([message])
+            self._held += batch
+            return
+        before = [self.last_id, *(message.id for message in batch)]
+        new = [message for message, last in zip(batch, before, strict=False) if message.id != last]
+        if new:
+            self.last_id = new[-1].id
+            self._on_messages(new)
 
-    def _catch_up(self, connection: Any, channels: list[str]) -> None:
+    def _catch_up(self, wire: Wire, channels: list[str]) -> None:
         """After a reconnect: what was missed first, then what has come since."""
         try:
             self._await_confirmation(channels)
             missed = self._recover(channels, self.last_id)
         except EngineError:
-            connection.disconnect()  # the reading greenlet starts over
+            wire.close()  # the reading greenlet starts over
             return
-        if connection is not self._connection:
+        if wire is not self._wire:
             return
         held, self._held = self._held or [], None
         known = {message.id for message in missed}
@@ -237,3 +249,14 @@ class Listener:
         if batch:
             self.last_id = batch[-1].id
             self._on_messages(batch)
+
+
+def _message(notice: bytes) -> Message:
+    """A message as ``publish.lua`` tells of it."""
+    id, channel, payload = notice.split(b" ", 2)
+    return Message(int(id), _text(channel), payload)
+
+
+@lru_cache(maxsize=1024)
+def _text(channel: bytes) -> str:
+    return channel.decode()

@@ -61,7 +61,8 @@ class Removal:
                 condition)
         with self._redis.pipeline(transaction=False) as pipeline:
             for id in client_ids:
-                keys = [self._keys.client(id), self._keys.subscriptions(id), self._keys.clients]
+                keys = [self._keys.client(id), self._keys.subscriptions(id), self._keys.clients,
+                        self._keys.grace]
                 self._scripts.run("destroy", keys, id, *args, pipeline=pipeline)
             return pipeline.execute()
 
@@ -106,7 +107,8 @@ class Removal:
     def _oldest(self) -> list[str]:
         """The next batch of clients whose time is up."""
         seconds, micros = self._redis.time()
-        limit = seconds * 1000 + micros // 1000 - round(self._settings.client_timeout * 1000)
+        now = int(self._redis.get(self._keys.grace) or seconds * 1000 + micros // 1000)
+        limit = now - round(self._settings.client_timeout * 1000)
         ids = self._redis.zrange(
             self._keys.clients, "-inf", f"({limit}", byscore=True,
             offset=0, num=self._settings.cleanup_batch_size,

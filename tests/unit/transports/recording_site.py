@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from gevent.event import Event
 
+from faye_redis.engines import base
 from faye_redis.errors import Superseded, UnknownClient
 from faye_redis.settings import Settings
 from faye_redis.transports import Transports
@@ -276,3 +277,8 @@ def frame(
         return head + data
     key = b"\x01\x02\x03\x04"
     return head + key + bytes(byte ^ key[index % 4] for index, byte in enumerate(data))
+
+
+def messages(*payloads: bytes) -> list[base.Message]:
+    """Messages as they are pushed to a stream, all with the id 1."""
+    return [base.Message(1, "/a", payload) for payload in payloads]

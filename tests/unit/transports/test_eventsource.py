@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from recording_site import Answer, Peer, Site
+from recording_site import Answer, Peer, Site, messages
 
 from faye_redis.concurrency import monotonic
 from faye_redis.errors import EngineUnavailable
@@ -47,7 +47,7 @@ def test_opens(site: Site) -> None:
 
 def test_messages(site: Site) -> None:
     peer, stream = open_stream(site)
-    assert stream.push([b'{"n":1}', b'{"n":2}'], "1-1") is True
+    assert stream.push(messages(b'{"n":1}', b'{"n":2}'), 1) is True
     assert peer.read_until(b"\r\n\r\n") == b'id: 1-1\r\ndata: [{"n":1},{"n":2}]\r\n\r\n'
     stream.reply([b'{"n":3}'])
     assert peer.read_until(b"\r\n\r\n") == b'data: [{"n":3}]\r\n\r\n'
@@ -55,13 +55,13 @@ def test_messages(site: Site) -> None:
 
 def test_line_ends_become_data_lines(site: Site) -> None:
     peer, stream = open_stream(site)
-    stream.push([b'{"n":\n1,\r\n"m":\r2}'], "1-1")
+    stream.push(messages(b'{"n":\n1,\r\n"m":\r2}'), 1)
     assert peer.read_until(b"\r\n\r\n") == (
         b'id: 1-1\r\ndata: [{"n":\r\ndata: 1,\r\ndata: "m":\r\ndata: 2}]\r\n\r\n')
 
 
 def test_messages_pushed_while_it_opens_come_behind_the_head(site: Site) -> None:
-    site.connections.on_open = lambda stream: stream.push([b'{"n":1}'], "1-1")
+    site.connections.on_open = lambda stream: stream.push(messages(b'{"n":1}'), 1)
     peer, _ = open_stream(site)
     assert peer.read_until(b"\r\n\r\n") == b'id: 1-1\r\ndata: [{"n":1}]\r\n\r\n'
 
@@ -139,7 +139,7 @@ def test_pings(make_site: Callable[..., Site], ping: float, interval: float) -> 
     peer, stream = open_stream(site)
     sweep(site, interval - 1)
     sweep(site, interval + 0.5)
-    assert stream.push([b"{}"], "1-1")
+    assert stream.push(messages(b"{}"), 1)
     assert peer.read_until(b"\r\n\r\n") == b":\r\n\r\n"
     assert peer.read_until(b"\r\n\r\n") == b"id: 1-1\r\ndata: [{}]\r\n\r\n"
 
@@ -148,14 +148,14 @@ def test_without_pings(make_site: Callable[..., Site]) -> None:
     site = make_site(ping=False)
     peer, stream = open_stream(site)
     sweep(site, 1000)
-    assert stream.push([b"{}"], "1-1")
+    assert stream.push(messages(b"{}"), 1)
     assert peer.read_until(b"\r\n\r\n") == b"id: 1-1\r\ndata: [{}]\r\n\r\n"
 
 
 def test_what_the_client_sends_is_thrown_away(site: Site) -> None:
     peer, stream = open_stream(site)
     peer.send(b"GET / HTTP/1.1\r\n\r\n" * 1000)
-    assert stream.push([b"{}"], "1-1")
+    assert stream.push(messages(b"{}"), 1)
     assert peer.read_until(b"\r\n\r\n") == b"id: 1-1\r\ndata: [{}]\r\n\r\n"
 
 
@@ -164,7 +164,7 @@ def test_client_goes(site: Site) -> None:
     peer.sock.close()
     eventually(lambda: site.connections.closed_streams == [stream])
     assert stream.state is State.GONE
-    assert stream.push([b"{}"], "1-1") is False
+    assert stream.push(messages(b"{}"), 1) is False
 
 
 def test_close(site: Site) -> None:
@@ -178,7 +178,7 @@ def test_slow_client(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1000)
     peer, stream = open_stream(site)
     big = b'"%s"' % (b"x" * 2_000_000)
-    assert stream.push([big], "1-1") is False
+    assert stream.push(messages(big), 1) is False
     assert site.connections.drained_streams == []
     assert peer.read_until(b"\r\n\r\n") == b"id: 1-1\r\ndata: [" + big + b"]\r\n\r\n"
     eventually(lambda: site.connections.drained_streams == [stream])
@@ -201,7 +201,7 @@ def test_a_browser_that_comes_back_says_what_it_has(site: Site, sent: str, mark:
 def test_a_checkpoint_waits_for_the_peer(site: Site) -> None:
     peer, stream = open_stream(site)
     done: list[int] = []
-    stream.push([b'"%s"' % (b"x" * 20_000_000)], "1-1")
+    stream.push(messages(b'"%s"' % (b"x" * 20_000_000)), 1)
     stream.checkpoint(lambda: done.append(1))
     assert done == []
     peer.read_until(b'"]\r\n\r\n')

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from recording_site import UPGRADE, Peer, Site, frame
+from recording_site import UPGRADE, Peer, Site, frame, messages
 
 from faye_redis.concurrency import monotonic
 from faye_redis.transports import sockets, websocket
@@ -137,8 +137,8 @@ def test_frame_with_only_a_connect_gets_no_frame(site: Site) -> None:
 def test_pushed_messages(site: Site) -> None:
     peer = site.websocket()
     stream = bound(site, peer)
-    assert stream.push([b'{"id":"1"}', b'{"id":"2"}'], "1-1") is True
-    assert stream.push((b'{"id":"3"}',), "1-1") is True
+    assert stream.push(messages(b'{"id":"1"}', b'{"id":"2"}'), 1) is True
+    assert stream.push(messages(b'{"id":"3"}'), 1) is True
     assert peer.replies() == [{"id": "1"}, {"id": "2"}]
     assert peer.replies() == [{"id": "3"}]
 
@@ -339,7 +339,7 @@ def test_close_from_here(site: Site) -> None:
     stream.close(1000, "good-bye")
     assert peer.frame() == (CLOSE, b"\x03\xe8good-bye")
     peer.expect_end()
-    assert stream.push([b"{}"], "1-1") is False
+    assert stream.push(messages(b"{}"), 1) is False
     stream.reply([b"{}"])
     stream.close(1001, "again")
     peer.send(frame(CLOSE, b"\x03\xe8"))
@@ -474,7 +474,7 @@ def test_a_pong_confirms_what_was_sent_before_its_ping(site: Site) -> None:
     stream = bound(site, peer)
     done: list[int] = []
     for number in (1, 2, 3):
-        stream.push([b"{}"], "1-1")
+        stream.push(messages(b"{}"), 1)
         stream.checkpoint(lambda number=number: done.append(number))
         assert peer.frame() == (TEXT, b"[{}]")
         assert peer.frame() == (PING, b"%d" % number)
@@ -544,7 +544,7 @@ def test_what_does_not_fit_is_sent_later_in_order(make_site: Callable[..., Site]
     site = make_site(max_buffer=100_000)
     peer, stream = slow(site)
     pushed = []
-    while stream.push([b'{"n":%d,"data":"%s"}' % (len(pushed), b"x" * 10_000)], "1-1"):
+    while stream.push(messages(b'{"n":%d,"data":"%s"}' % (len(pushed), b"x" * 10_000)), 1):
         pushed.append(len(pushed))
     pushed.append(len(pushed))
     assert 100_000 < len(stream._buffer) < 111_000
@@ -552,14 +552,14 @@ def test_what_does_not_fit_is_sent_later_in_order(make_site: Callable[..., Site]
     assert [peer.replies()[0]["n"] for _ in pushed] == pushed
     eventually(lambda: site.connections.drained_streams == [stream])
     assert stream._buffer is None
-    assert stream.push([b'{"n":-1}'], "1-1") is True
+    assert stream.push(messages(b'{"n":-1}'), 1) is True
     assert peer.replies() == [{"n": -1}]
 
 
 def test_buffer_below_the_limit_drains_without_a_word(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1_000_000)
     peer, stream = slow(site)
-    assert stream.push([b'"%s"' % (b"x" * 500_000)], "1-1") is True
+    assert stream.push(messages(b'"%s"' % (b"x" * 500_000)), 1) is True
     assert stream._buffer
     assert len(peer.replies()[0]) == 500_000
     eventually(lambda: stream._buffer is None)
@@ -569,7 +569,7 @@ def test_buffer_below_the_limit_drains_without_a_word(make_site: Callable[..., S
 def test_full_buffer_stops_reading(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1000)
     peer, stream = slow(site)
-    assert stream.push([b'"%s"' % (b"x" * 500_000)], "1-1") is False
+    assert stream.push(messages(b'"%s"' % (b"x" * 500_000)), 1) is False
     assert not stream.reading
     peer.text({"channel": "/a"})
     assert len(peer.replies()[0]) == 500_000
@@ -579,7 +579,7 @@ def test_full_buffer_stops_reading(make_site: Callable[..., Site]) -> None:
 def test_close_comes_behind_what_waits(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1_000_000)
     peer, stream = slow(site)
-    stream.push([b'"%s"' % (b"x" * 500_000)], "1-1")
+    stream.push(messages(b'"%s"' % (b"x" * 500_000)), 1)
     stream.close(1000, "")
     assert len(peer.replies()[0]) == 500_000
     assert peer.close_code() == 1000
@@ -588,7 +588,7 @@ def test_close_comes_behind_what_waits(make_site: Callable[..., Site]) -> None:
 def test_peer_that_reads_nothing_is_dropped(make_site: Callable[..., Site]) -> None:
     site = make_site(max_buffer=1000, ping=0)
     _, stream = slow(site)
-    stream.push([b'"%s"' % (b"x" * 500_000)], "1-1")
+    stream.push(messages(b'"%s"' % (b"x" * 500_000)), 1)
     sweep(site, sockets.WRITE_TIMEOUT - 1)
     assert stream.state is State.OPEN
     sweep(site, sockets.WRITE_TIMEOUT + 1)
@@ -610,5 +610,5 @@ def test_push_to_a_peer_that_is_gone(site: Site) -> None:
     peer = site.websocket()
     stream = bound(site, peer)
     peer.sock.close()
-    assert stream.push([b"{}"], "1-1") is False
+    assert stream.push(messages(b"{}"), 1) is False
     eventually(lambda: site.connections.closed_streams == [stream])

@@ -1,5 +1,5 @@
 -- Take a client's connection over for one worker, and mark the client seen.
--- KEYS    clients:<id>, subscriptions:<id>, clients
+-- KEYS    clients:<id>, subscriptions:<id>, clients, grace
 -- ARGV    client id, server id, connect id ('' if none), 1 if the connection is a socket,
 --         client_timeout in ms, lifetime of the client's keys in ms, prefix of workers' channels,
 --         position that the client acknowledges or ''
@@ -29,7 +29,8 @@ local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
 local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'cursor', 'sent',
   'connect_id', 'server_id', 'kept_at', 'owed', 'acknowledges')
 local latest, sent = client[6] or '', client[5]
-if seen < now - ARGV[5] or not client[1] or precedes(connect_id, latest) then
+local expired = seen < now - ARGV[5] and seen < (redis.call('GET', KEYS[4]) or now) - ARGV[5]
+if expired or not client[1] or precedes(connect_id, latest) then
   return {0}
 end
 

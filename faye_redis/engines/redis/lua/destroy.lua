@@ -1,6 +1,6 @@
 -- Remove a client; first of two steps. The second (leave.lua, then the client's last two keys)
 -- is repeated by clean-up if the worker dies between them: the score 0 marks what is unfinished.
--- KEYS    clients:<id>, subscriptions:<id>, clients
+-- KEYS    clients:<id>, subscriptions:<id>, clients, grace
 -- ARGV    client id, client_timeout in ms, prefix of workers' channels, name of this call, 'expired'
 --         to remove it only if it has expired
 -- Returns {1 if this call removed the client else 0, channels ...}, or {-1} if there is nothing to
@@ -13,6 +13,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = redis.call('ZSCORE', KEYS[3], ARGV[1])
 local expired = seen and tonumber(seen) < now - ARGV[2]
+  and tonumber(seen) < (redis.call('GET', KEYS[4]) or now) - ARGV[2]
 local repeated = redis.call('HGET', KEYS[2], CALL) == ARGV[4]
 if not repeated and (not seen or expired ~= (ARGV[5] == 'expired')) then
   return {-1}

@@ -1,5 +1,5 @@
 -- Append a message to the log of every matching subscription and notify the workers following it.
--- KEYS    last_id, operations:<operation>, marker,
+-- KEYS    last_id, operations:<operation>, marker, grace,
 --         then channels:<name>, messages:<name> and trimmed:<name> for each name the channel
 --         expands to
 -- ARGV    payload, channel, lifetime of the operation in ms, ms a log keeps a message,
@@ -24,7 +24,6 @@ redis.call('SET', KEYS[1], id)
 redis.call('SET', KEYS[2], id, 'PX', ARGV[3])
 
 local notice = id .. ' ' .. ARGV[2] .. ' ' .. ARGV[1]
-local oldest = string.format('%.0f', number - ARGV[4] * 1000)
 local restoring = tonumber(ARGV[8])
 if restoring > 0 then
   local marker = redis.call('GET', KEYS[3])
@@ -34,6 +33,8 @@ end
 
 -- Both return the last entry removed, or nil.
 local function trim_by_age(log)
+  local reference = (redis.call('GET', KEYS[4]) or number / 1000) - ARGV[4]
+  local oldest = string.format('%.0f', reference * 1000)
   local before = '(' .. oldest .. '-0'
   if #redis.call('XRANGE', log, '-', before, 'COUNT', 1) == 0 then
     return nil  -- looked for from this end: from the other one it takes all of the log
@@ -50,7 +51,7 @@ local function trim_by_length(log, most)
 end
 
 for i = 9, #ARGV do
-  local subscribers, log, trimmed = KEYS[3 * i - 23], KEYS[3 * i - 22], KEYS[3 * i - 21]
+  local subscribers, log, trimmed = KEYS[3 * i - 22], KEYS[3 * i - 21], KEYS[3 * i - 20]
   local subscribed = redis.call('EXISTS', subscribers) == 1
   if subscribed or restoring > 0 then
     local lifetime = string.format('%.0f', subscribed and ARGV[6] or restoring)

@@ -1,5 +1,5 @@
 -- Subscribe a client to channels or patterns, all of them or none.
--- KEYS    clients:<id>, subscriptions:<id>, clients, last_id,
+-- KEYS    clients:<id>, subscriptions:<id>, clients, grace, last_id,
 --         then channels:<channel> for each channel
 -- ARGV    client id, client_timeout in ms, prefix of workers' channels, lifetime of the keys in ms,
 --         message id from which it counts ('': from now on), then the channels
@@ -13,15 +13,16 @@ local client_id, lifetime = ARGV[1], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
-if seen < now - ARGV[2] or redis.call('EXISTS', KEYS[1]) == 0 then
+local expired = seen < now - ARGV[2] and seen < (redis.call('GET', KEYS[4]) or now) - ARGV[2]
+if expired or redis.call('EXISTS', KEYS[1]) == 0 then
   return {0}
 end
 
-local from = ARGV[5] ~= '' and ARGV[5] or redis.call('GET', KEYS[4])
+local from = ARGV[5] ~= '' and ARGV[5] or redis.call('GET', KEYS[5])
   or string.format('%.0f', time[1] * 1000000 + time[2])
 local result = {1, from}
 for i = 6, #ARGV do
-  local subscribers = KEYS[i - 1]
+  local subscribers = KEYS[i]
   redis.call('SADD', subscribers, client_id)
   if redis.call('PTTL', subscribers) < lifetime / 2 then
     redis.call('PEXPIRE', subscribers, lifetime)

@@ -1,5 +1,5 @@
 -- Mark a client seen, if it exists.
--- KEYS    clients:<id>, clients
+-- KEYS    clients:<id>, clients, grace
 -- ARGV    client id, client_timeout in ms, then, if a connect came whose answer goes by the client's
 --         stream: its id, prefix of workers' channels
 -- Returns 1, 2 if it is a client that acknowledges, or 0 if there is no such client (any more)
@@ -8,7 +8,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
 local client = redis.call('HMGET', KEYS[1], 'created_at', 'stream_server', 'acknowledges')
-if seen < now - ARGV[2] or not client[1] then
+local expired = seen < now - ARGV[2] and seen < (redis.call('GET', KEYS[3]) or now) - ARGV[2]
+if expired or not client[1] then
   return 0
 end
 redis.call('ZADD', KEYS[2], now, ARGV[1])

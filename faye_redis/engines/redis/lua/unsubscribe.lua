@@ -1,5 +1,5 @@
 -- Undo subscriptions of a client.
--- KEYS    clients:<id>, subscriptions:<id>, clients,
+-- KEYS    clients:<id>, subscriptions:<id>, clients, grace,
 --         then channels:<channel>, messages:<channel> and trimmed:<channel> for each channel
 -- ARGV    client id, client_timeout in ms, prefix of workers' channels, then the channels
 -- Returns {1, channels that were subscribed ...}, or {0} if there is no such client
@@ -9,13 +9,14 @@ local client_id = ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
-if seen < now - ARGV[2] or redis.call('EXISTS', KEYS[1]) == 0 then
+local expired = seen < now - ARGV[2] and seen < (redis.call('GET', KEYS[4]) or now) - ARGV[2]
+if expired or redis.call('EXISTS', KEYS[1]) == 0 then
   return {0}
 end
 
 local result = {1}
 for i = 4, #ARGV do
-  local subscribers, log, trimmed = KEYS[3 * i - 8], KEYS[3 * i - 7], KEYS[3 * i - 6]
+  local subscribers, log, trimmed = KEYS[3 * i - 7], KEYS[3 * i - 6], KEYS[3 * i - 5]
   if redis.call('HDEL', KEYS[2], ARGV[i]) == 1 then
     result[#result + 1] = ARGV[i]
   end

@@ -1,0 +1,78 @@
+"""A connection to Redis that is written and read in bulk.
+
+redis-py makes it: address, TLS, log-in, database. Then many commands leave in one write, and
+hiredis takes apart all that one read brings, which costs a tenth of a command at a time.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import hiredis
+from redis.connection import ConnectionPool
+from redis.exceptions import ConnectionError, TimeoutError
+
+_RECEIVE = 262_144  # bytes read at once
+_INCOMPLETE = object()
+
+
+class Wire:
+    """An open connection of its own, outside the pool.
+
+    :param pool: makes it.
+    :raises redis.RedisError: it cannot be made.
+    """
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        connection: Any = pool.make_connection()
+        connection.connect()
+        self._connection = connection
+        self._sock = connection._sock
+        self._reader: Any = hiredis.Reader(
+            replyError=connection._parser.parse_error, notEnoughData=_INCOMPLETE)
+        self._buffer = bytearray(_RECEIVE)
+
+    def send(self, data: bytes) -> None:
+        """:raises redis.ConnectionError, redis.TimeoutError: not all of it was sent."""
+        try:
+            self._sock.sendall(data)
+        except builtins.TimeoutError:
+            raise TimeoutError("Timeout writing to socket") from None
+        except OSError as error:
+            raise ConnectionError(f"Error while writing to socket: {error}") from None
+
+    def receive(self, seconds: float) -> list[Any]:
+        """What has come, at least one reply; a refusal of Redis is a ``RedisError`` among them.
+
+        :raises redis.TimeoutError: nothing came for so long.
+        :raises redis.ConnectionError: the connection is gone.
+        """
+        self._sock.settimeout(seconds)
+        replies: list[Any] = []
+        while not replies:
+            self._feed()
+            while (reply := self._reader.gets()) is not _INCOMPLETE:
+                replies.append(reply)
+        return replies
+
+    def _feed(self) -> None:
+        try:
+            size = self._sock.recv_into(self._buffer)
+        except builtins.TimeoutError:
+            raise TimeoutError("Timeout reading from socket") from None
+        except OSError as error:
+            raise ConnectionError(f"Error while reading from socket: {error}") from None
+        if not size:
+            raise ConnectionError("Connection closed by server.")
+        self._reader.feed(self._buffer, 0, size)
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._connection.disconnect()
+
+
+def pack(*words: bytes | str | int | float) -> bytes:
+    """One command in the protocol of Redis (RESP2)."""
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]
+    return packed
