@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..engines.base import Engine
 from ..errors import EngineError, Superseded, UnknownClient
 from . import acknowledgement, advice, channels, messages
 from .errors import MESSAGE_DELETED, error
+from .exchange import Environ, Exchange, Refused, refuse_preset, required
+from .exchange import client_id as client_id_of
+from .exchange import connect_id as connect_id_of
 from .extensions import Extensions
-from .grammar import is_channel, is_client_id, is_counter, is_subscription
+from .grammar import is_channel, is_subscription
 from .messages import Message, encode, present, refusal, success
 from .monitoring import Monitor
 
 if TYPE_CHECKING:
     from ..settings import Settings
-
-Environ = dict[str, Any]
 
 BAYEUX_VERSION = "1.0"
 CONNECTION_TYPES = ("long-polling", "cross-origin-long-polling", "callback-polling",
@@ -48,15 +49,6 @@ class Link(Protocol):
         """The client has left; called once its reply has been made."""
 
 
-class Exchange(NamedTuple):
-    """A message being carried out, and the reply that its verb completes."""
-
-    message: Message
-    reply: Message
-    request: Environ | None
-    link: Link
-
-
 class PendingReply:
     """A successful ``/meta/connect`` reply, waiting for messages or for its deadline."""
 
@@ -70,7 +62,7 @@ class PendingReply:
         """What the client says that it has received, as one of its connect replies named it; None
         unless it uses CometD's acknowledged messages extension."""
         self.client_id: str = exchange.message["clientId"]
-        self.connect_id = _connect_id(exchange.message.get("id"))
+        self.connect_id = connect_id_of(exchange.message.get("id"))
         """The message id as text; "" if there is none, or none that tells the order of two
         connects, see :func:`~faye_redis.bayeux.grammar.is_counter`."""
         self.hold = hold
@@ -105,14 +97,6 @@ class PendingReply:
         """
         reply = self._server.send(self.reply, self.request)
         return [*reply, *self._server.deliver(payloads, self.request)]
-
-
-class Refused(Exception):
-    """A verb refuses its message; carries the error as it goes into the reply."""
-
-    def __init__(self, error: Any) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 Verb = Callable[[Exchange], list[bytes]]
@@ -161,7 +145,7 @@ class BayeuxServer:
     @property
     def changes_outgoing(self) -> bool:
         """True if there are outgoing extensions: ``deliver`` and ``send`` may wait for them."""
-        return self._extensions.has("outgoing")
+        return bool(self._extensions.outgoing)
 
     def deliver(self, payloads: Sequence[bytes], request: Environ | None) -> Sequence[bytes]:
         """Pass messages on their way to a client through the outgoing extensions.
@@ -238,11 +222,11 @@ class BayeuxServer:
         message, reply = exchange.message, exchange.reply
         reply["version"] = BAYEUX_VERSION
         reply["supportedConnectionTypes"] = list(CONNECTION_TYPES)
-        offered = _required(message, "supportedConnectionTypes")
+        offered = required(message, "supportedConnectionTypes")
         if not isinstance(offered, list) or not any(name in CONNECTION_TYPES for name in offered):
             raise Refused(error(301, offered))
-        _required(message, "version")
-        _refuse_preset(message)
+        required(message, "version")
+        refuse_preset(message)
         acknowledges = acknowledgement.is_wanted(message)
         reply["clientId"] = client_id = self._engine.create_client(acknowledges)
         if acknowledges:
@@ -258,10 +242,10 @@ class BayeuxServer:
         EventSource client is answered at once: its messages come by the stream.
         """
         message = exchange.message
-        connection_type = _required(message, "connectionType")
+        connection_type = required(message, "connectionType")
         if connection_type not in CONNECTION_TYPES:
             raise Refused(error(301, connection_type))
-        client_id = _client_id(message)
+        client_id = client_id_of(message)
         self._refuse_known(client_id, message.get("error"))
         exchange.reply["advice"] = self._advice(message)
         hold = advice.hold(message.get("advice"), self._settings.timeout)
@@ -276,7 +260,7 @@ class BayeuxServer:
 
         Refused for, in this order: 402, 401, preset.
         """
-        client_id = _client_id(exchange.message)
+        client_id = client_id_of(exchange.message)
         self._refuse_known(client_id, exchange.message.get("error"))
         self._monitor.departed(client_id, self._engine.destroy_client(client_id))
         replies = self.send(exchange.reply, exchange.request)
@@ -303,8 +287,8 @@ class BayeuxServer:
         """
         message, reply = exchange.message, exchange.reply
         reply["subscription"] = []
-        reply["subscription"] = subscription = _required(message, "subscription")
-        client_id = _client_id(message)
+        reply["subscription"] = subscription = required(message, "subscription")
+        client_id = client_id_of(message)
         names = subscription if isinstance(subscription, list) else [subscription]
         objection = message.get("error") or self._objection(names, exchange.request)
         self._refuse_known(client_id, objection)
@@ -322,25 +306,65 @@ class BayeuxServer:
         Refused for, in this order: 402 data, 405, preset, if clients must be known 402 clientId
         and 401, then 407.
         """
-        message, channel = exchange.message, exchange.message.get("channel")
+        message = exchange.message
+        channel, payload, operation = self._publication(message)
+        if self._settings.require_client_id and exchange.request is not None:
+            self._engine.touch(client_id_of(message))
+        try:
+            self._engine.publish(channel, payload, operation)
+        except EngineError as problem:
+            self._refuse_publish(channel, problem)
+        self._monitor.trigger("publish", message.get("clientId"), channel, message["data"])
+        return self.send(exchange.reply, exchange.request)
+
+    def _publication(self, message: Message) -> tuple[str, bytes, str]:
+        """What the engine gets: channel, stored form, operation."""
+        channel = message.get("channel")
         if "data" not in message:
             raise Refused(error(402, "data"))
         if not is_channel(channel) or len(channel) > self._settings.max_channel_length:
             raise Refused(error(405, channel))
-        _refuse_preset(message)
-        if self._settings.require_client_id and exchange.request is not None:
-            self._engine.touch(_client_id(message))
+        refuse_preset(message)
         operation, payload = messages.publication(message)
-        self._store(channel, payload, operation)
-        self._monitor.trigger("publish", message.get("clientId"), channel, message["data"])
-        return self.send(exchange.reply, exchange.request)
+        return channel, payload, operation
 
-    def _store(self, channel: str, payload: bytes, operation: str) -> None:
-        try:
-            self._engine.publish(channel, payload, operation)
-        except EngineError as problem:
-            log.error("publish to %s failed: %s", channel, problem)
-            raise Refused(error(407, channel)) from problem
+    def _refuse_publish(self, channel: str, problem: EngineError) -> NoReturn:
+        log.error("publish to %s failed: %s", channel, problem)
+        raise Refused(error(407, channel)) from problem
+
+    # Publishing without waiting
+
+    def can_publish_soon(self, batch: Sequence[Message]) -> bool:
+        """Are all of these publishes, with no user code to run and nobody to ask first?"""
+        user_code = (self._extensions.incoming or self._extensions.outgoing
+                     or self._monitor.has("publish"))
+        return not (user_code or self._settings.require_client_id) and all(
+            not str(message.get("channel")).startswith("/meta") for message in batch)
+
+    def publish_soon(
+        self, message: Message, request: Environ | None, link: Link,
+        done: Callable[[list[bytes]], None],
+    ) -> None:
+        """``process`` for what ``can_publish_soon``; does not wait.
+
+        :param done: gets the encoded replies, perhaps before this returns; must neither wait nor
+            raise.
+        """
+        exchange = Exchange(message, success(message), request, link)
+
+        def stored(result: int | EngineError) -> None:
+            done(self.carry_out(exchange, lambda _: self._published(exchange, result)))
+
+        def begin(_: Exchange) -> list[bytes]:
+            self._engine.publish_soon(*self._publication(message), stored)
+            return []
+        if failed := self.carry_out(exchange, begin):
+            done(failed)
+
+    def _published(self, exchange: Exchange, result: int | EngineError) -> list[bytes]:
+        if isinstance(result, EngineError):
+            self._refuse_publish(exchange.message["channel"], result)
+        return self.send(exchange.reply, exchange.request)
 
     def _forbidden(self, exchange: Exchange) -> NoReturn:
         """Bayeux 2.2.2: there are five meta channels, and nothing is published to any."""
@@ -367,28 +391,3 @@ class BayeuxServer:
     def _advice(self, message: Message) -> dict[str, Any]:
         settings = self._settings
         return advice.success(message.get("connectionType"), settings.timeout, settings.interval)
-
-
-def _required(message: Message, field: str) -> Any:
-    value = message.get(field)
-    if not present(value):
-        raise Refused(error(402, field))
-    return value
-
-
-def _refuse_preset(message: Message) -> None:
-    if present(message.get("error")):
-        raise Refused(message["error"])
-
-
-def _client_id(message: Message) -> str:
-    """The client id; one that no engine can have issued is unknown without asking."""
-    client_id = _required(message, "clientId")
-    if not is_client_id(client_id):
-        raise UnknownClient(str(client_id))
-    return client_id
-
-
-def _connect_id(message_id: Any) -> str:
-    text = str(message_id) if isinstance(message_id, str | int) else ""
-    return text if is_counter(text) else ""

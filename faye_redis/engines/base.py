@@ -14,10 +14,12 @@ the one before. They order all messages of one store and are the positions of cu
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ..errors import EngineError
 
 if TYPE_CHECKING:
     from ..settings import EngineSettings
@@ -176,6 +178,10 @@ def merge(logs: Collection[list[Message]], limit: int, cut: int, gap: bool) -> B
     return Batch([unique[id] for id in sorted(unique)], position, position == cut, gap)
 
 
+Published = Callable[[int | EngineError], None]
+"""Gets the id of a published message, or what went wrong."""
+
+
 class EngineEvents(Protocol):
     """The only calls from an engine upwards. They must neither block nor raise."""
 
@@ -295,6 +301,17 @@ class Engine(Protocol):
         depend on the number of subscribers.
 
         :returns: the message's id.
+        """
+
+    def publish_soon(
+        self, channel: str, payload: bytes, operation: str, done: Published
+    ) -> None:
+        """``publish`` without waiting.
+
+        Order: messages of one caller to one channel keep theirs, those of ``publish`` included.
+
+        :param done: called once with the message's id or with what ``publish`` would have raised,
+            in any greenlet or the hub, perhaps before this returns; must neither wait nor raise.
         """
 
     def connect(

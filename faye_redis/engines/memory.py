@@ -17,6 +17,7 @@ from .base import (
     Message,
     Owed,
     Progress,
+    Published,
     Session,
     Standing,
     Verdict,
@@ -178,6 +179,11 @@ class MemoryEngine:
                 self._events.changed(client_id, client.version, since)
 
     # Messages
+
+    def publish_soon(
+        self, channel: str, payload: bytes, operation: str, done: Published
+    ) -> None:
+        done(self.publish(channel, payload, operation))
 
     def publish(self, channel: str, payload: bytes, operation: str) -> int:
         self._forget_operations()

@@ -2,7 +2,8 @@
 
 A text message is a Bayeux message or an array of them. The replies to what one message holds go
 back in one frame, but for ``/meta/connect``: its reply comes when it is due. Messages of one
-connection are handled one after the other, in a greenlet that is there only as long as they last.
+connection are handled one after the other, in a greenlet that is there only as long as they last;
+those that only publish need none.
 
 What is no JSON is logged and passed over, as Faye does. Frames that break RFC 6455 close the
 connection with the code that section 7.4.1 names.
@@ -13,16 +14,18 @@ from __future__ import annotations
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 
 from ..bayeux.messages import parse
-from ..concurrency import monotonic, sleep, spawn
+from ..concurrency import monotonic, run_soon, sleep, spawn
 from ..errors import BadRequest, Superseded
+from .frames import PONG, ping_frame, read_frame, text_frame
 from .responses import Environ
 from .sockets import Deed, State, TakenSocket, kept
 
@@ -61,11 +64,6 @@ _INVALID_UTF8: Final = (CloseCode.INVALID_DATA, "invalid UTF-8")
 log = logging.getLogger("faye_redis.websocket")
 
 
-def text_frame(items: Sequence[bytes]) -> bytes:
-    """One text frame with a JSON array of ``items``."""
-    return Frame(Opcode.TEXT, b"[%s]" % b",".join(items)).serialize(mask=False)
-
-
 class _SharedFrame:
     """The sockets owed the same messages are served one after the other, and share one frame."""
 
@@ -81,10 +79,24 @@ class _SharedFrame:
 
 
 _shared = _SharedFrame()
+_NOTHING: list[bytes] = []
 
 
-def _ping(number: int) -> bytes:
-    return Frame(Opcode.PING, b"%d" % number).serialize(mask=False)
+class _Replies:
+    """Collects the replies to one array of messages, each in its place."""
+
+    __slots__ = ("_done", "_missing", "_replies")
+
+    def __init__(self, count: int, done: Callable[[list[bytes]], None]) -> None:
+        self._replies: list[list[bytes]] = [[]] * count
+        self._missing = count
+        self._done = done
+
+    def put(self, number: int, replies: list[bytes]) -> None:
+        self._replies[number] = replies
+        self._missing -= 1
+        if not self._missing:
+            self._done([reply for replies in self._replies for reply in replies])
 
 
 def _size_on_wire(frame: Frame) -> int:
@@ -96,8 +108,9 @@ def _size_on_wire(frame: Frame) -> int:
 class WebSocket(TakenSocket):
     """One open WebSocket: a ``Stream`` of ``connections``, a ``Link`` of the server."""
 
-    __slots__ = ("_alive", "_checkpoint", "_fragments", "_inbox", "_leave", "_parts", "_pings",
-                 "_protocol", "_speak_by", "_transport", "_unconfirmed", "_unread", "request")
+    __slots__ = ("_alive", "_answers", "_checkpoint", "_fragments", "_inbox", "_leave", "_parts",
+                 "_pings", "_protocol", "_publishing", "_speak_by", "_transport", "_unconfirmed",
+                 "_unread", "request")
 
     confirms = True
 
@@ -111,7 +124,9 @@ class WebSocket(TakenSocket):
         self._transport = transport
         self._protocol: ServerProtocol | None = None  # None: between two messages
         self._unread = 0  # bytes given to the protocol since its last whole frame
-        self._inbox: list[bytes] | None = None  # None: no greenlet handles messages now
+        self._inbox: list[bytes] | None = None  # None: no message is being handled or waits
+        self._publishing = 0  # messages published in place whose replies are to come
+        self._answers: list[bytes] = _NOTHING  # those that have come, to be sent in one piece
         self._fragments: bytearray | None = None  # a message whose last frame has not come
         self._parts = 0
         self._leave: tuple[int, str] | None = None
@@ -136,7 +151,7 @@ class WebSocket(TakenSocket):
         if self._unconfirmed is None:
             self._unconfirmed = deque()
         self._unconfirmed.append((self._checkpoint, done))
-        self.write(_ping(self._checkpoint))
+        self.write(ping_frame(self._checkpoint))
 
     def reply(self, items: list[bytes]) -> None:
         """Send the replies ``items`` in one frame; see ``Stream.reply``."""
@@ -144,10 +159,9 @@ class WebSocket(TakenSocket):
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection; if a message is being handled, after the reply to it."""
-        if self._inbox is None:
-            self._fail(code, reason)
-        elif self._leave is None:
+        if self._leave is None:
             self._leave = (code, reason)
+        self._leave_if_idle()
 
     # Link
 
@@ -169,7 +183,8 @@ class WebSocket(TakenSocket):
     # TakenSocket
 
     def may_read(self) -> bool:
-        return super().may_read() and (self._inbox is None or len(self._inbox) <= MAX_WAITING)
+        waiting = self._publishing + (len(self._inbox) if self._inbox else 0)
+        return super().may_read() and waiting <= MAX_WAITING
 
     def drained(self) -> None:
         self._transport.connections.drained(self)
@@ -188,7 +203,7 @@ class WebSocket(TakenSocket):
             self._check_life()
 
     def _check_life(self) -> None:
-        self.write(_ping(self._checkpoint))
+        self.write(ping_frame(self._checkpoint))
         if self.reading:  # else its pongs are not read: that is no fault of the peer
             self._alive = False
             self._table.expect(self, Deed.ANSWER, PONG_TIMEOUT)
@@ -197,6 +212,26 @@ class WebSocket(TakenSocket):
         if not self._alive:
             self._alive = True
             self._table.unexpect(self, Deed.ANSWER)
+        if self._protocol is None and self._fragments is None:
+            data = self._take_whole_frames(data)
+        if data and self.state is State.OPEN:
+            self._take_others(data)
+        self.update_reading()
+
+    # Frames
+
+    def _take_whole_frames(self, data: bytes) -> bytes:
+        """Returns what is left, for the protocol."""
+        at, limit = 0, self._transport.settings.max_message_size
+        while self.state is State.OPEN and (frame := read_frame(data, at, limit)):
+            kind, payload, at = frame
+            if kind == PONG:
+                self._confirm(payload)
+            elif problem := self._accept(payload):
+                self._fail(*problem)
+        return data[at:]
+
+    def _take_others(self, data: bytes) -> None:
         protocol = self._parser()
         protocol.receive_data(data)
         self._unread += len(data)
@@ -208,9 +243,6 @@ class WebSocket(TakenSocket):
                 break
         self._emit()
         self._rest()
-        self.update_reading()
-
-    # Frames
 
     def _parser(self) -> ServerProtocol:
         if self._protocol is None:
@@ -268,11 +300,12 @@ class WebSocket(TakenSocket):
         except UnicodeDecodeError:
             return _INVALID_UTF8
         self._speak_by = inf
-        if self._inbox is None:
-            self._inbox = [message]
-            spawn(self._handle_all)
-        else:
+        if self._inbox is not None:
             self._inbox.append(message)
+        elif not self._publish_in_place(message):
+            self._inbox = [message]
+            if not self._publishing:
+                spawn(self._handle_all)
         return None
 
     def _emit(self) -> None:
@@ -291,6 +324,44 @@ class WebSocket(TakenSocket):
 
     # Messages
 
+    def _publish_in_place(self, data: bytes) -> bool:
+        """Publish without a greenlet, if that is all there is to do; what comes next may be
+        published before this one is answered.
+
+        :returns: False if nothing was done.
+        """
+        server = self._transport.server
+        try:
+            messages = self._parse(data)
+        except BadRequest:
+            return False
+        if not messages or not server.can_publish_soon(messages):
+            return False
+        self._publishing += 1
+        replies = _Replies(len(messages), self._published)
+        for number, message in enumerate(messages):
+            server.publish_soon(message, self.request, self, partial(replies.put, number))
+        return True
+
+    def _published(self, replies: list[bytes]) -> None:
+        self._publishing -= 1
+        if not self._answers:
+            self._answers = []
+            run_soon(self._send_answers)
+        self._answers.append(text_frame(replies))
+
+    def _send_answers(self) -> None:
+        answers, self._answers = self._answers, _NOTHING
+        self.write(b"".join(answers))
+        if self._publishing == 0 and self._inbox is not None:
+            spawn(self._handle_all)
+        self._leave_if_idle()
+        self.update_reading()
+
+    def _leave_if_idle(self) -> None:
+        if self._leave is not None and self._inbox is None and not self._publishing:
+            self._fail(*self._leave)
+
     def _handle_all(self) -> None:
         assert self._inbox is not None
         try:
@@ -304,14 +375,16 @@ class WebSocket(TakenSocket):
             self._leave = (CloseCode.INTERNAL_ERROR, "internal error")
         finally:
             self._inbox = None
-            if self._leave is not None:
-                self._fail(*self._leave)
+            self._leave_if_idle()
             self.update_reading()
 
-    def _handle(self, data: bytes) -> None:
+    def _parse(self, data: bytes) -> list[dict[str, Any]]:
         limits = self._transport.settings
+        return parse(data, limits.max_message_size, limits.max_batch, limits.max_depth)
+
+    def _handle(self, data: bytes) -> None:
         try:
-            messages = parse(data, limits.max_message_size, limits.max_batch, limits.max_depth)
+            messages = self._parse(data)
         except BadRequest as problem:
             log.info("WebSocket message ignored: %s", problem.reason)
             return

@@ -83,7 +83,7 @@ class RedisServer:
                    "--save", "", "--appendonly", "no", *self._args, *args]
         with self._log.open("ab") as log:
             self._process = spawn(command, stdout=log, stderr=log)
-        eventually(self._answers, timeout=20)
+        eventually(self._answers, timeout=90)  # it may be told to load slowly
         return self
 
     def _answers(self) -> bool:

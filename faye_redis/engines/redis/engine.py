@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ...bayeux.channels import expand
+from redis.exceptions import RedisError
+
 from ...concurrency import spawn
 from ...errors import EngineUnavailable, Superseded, UnknownClient
 from ..base import (
@@ -19,20 +20,23 @@ from ..base import (
     Message,
     Owed,
     Progress,
+    Published,
     Session,
     Standing,
     Verdict,
-    log_retention,
     merge,
     new_client_id,
 )
 from ..handover import Handovers
+from .batches import Batches
 from .client import check, create_client, create_subscriber_client, retried
 from .control import Control
+from .failures import translated, translation
 from .heartbeat import Heartbeat
 from .keys import Keys
 from .lifetimes import MOST_AT_ONCE, Lifetimes, chunks
 from .listener import Listener
+from .publishing import Publishing
 from .recent import RecentSubscriptions
 from .removal import Removal
 from .scripts import Scripts
@@ -42,7 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("faye_redis.engine")
 
-_OPERATION_MS = 60_000
 _RECOVERY_LIMIT = 1000
 
 
@@ -66,11 +69,9 @@ class RedisEngine:
         self._lifetime = self._lifetimes.milliseconds
         self._heartbeat = Heartbeat(
             self._redis, self._scripts, self._keys, settings, self._lifetimes)
-        retention = log_retention(settings)
-        # Extended when half of it is over: no message may go with its log before its time.
-        log_life = max(settings.message_ttl, 2 * retention)
-        self._log_limits = (_OPERATION_MS, round(retention * 1000), settings.max_log,
-                            round(log_life * 1000))
+        self._publishing = Publishing(self._keys, self._scripts, settings)
+        self._batches = Batches(
+            create_subscriber_client(settings).connection_pool, settings, self._scripts.load_on)
         self._events: EngineEvents | None = None
         self._listener: Listener | None = None
         self._recent = RecentSubscriptions(settings.restore_window)
@@ -112,25 +113,29 @@ class RedisEngine:
         if self._listener:
             self._listener.close()
             self._listener = None
+        self._batches.close()
         self._redis.close()
+
+    @translated()
+    def _run(self, verb: str, keys: Sequence[str], *args: Any) -> Any:
+        """Run a script that is safe to repeat, together with those of other greenlets."""
+        return self._batches.call(self._scripts.command(verb, keys, *args))
 
     # Clients
 
-    @retried
     def create_client(self, acknowledges: bool = False) -> str:
         client_id = new_client_id()
         keys = [self._keys.client(client_id), self._keys.clients]
-        self._scripts.run("create", keys, client_id, self._lifetime, int(acknowledges))
+        self._run("create", keys, client_id, self._lifetime, int(acknowledges))
         return client_id
 
     def touch(self, client_id: str, stream_connect: str | None = None) -> bool:
         return self._heartbeat.surely(lambda: self._touch(client_id, stream_connect))
 
-    @retried
     def _touch(self, client_id: str, stream_connect: str | None) -> bool:
         keys = [self._keys.client(client_id), self._keys.clients, self._keys.grace]
         connect = () if stream_connect is None else (stream_connect, self._keys.server_channel(""))
-        found = self._scripts.run("touch", keys, client_id, self._timeout, *connect)
+        found = self._run("touch", keys, client_id, self._timeout, *connect)
         if not found:
             raise UnknownClient(client_id)
         return bool(found == 2)
@@ -193,9 +198,8 @@ class RedisEngine:
         self._recent.remove(client_id, removed)
         return removed
 
-    @retried
     def _change(self, verb: str, client_id: str, keys: list[str], *args: Any) -> list[str]:
-        found, *changed = self._scripts.run(
+        found, *changed = self._run(
             verb, keys, client_id, self._timeout, self._keys.server_channel(""), *args)
         if not found:
             raise UnknownClient(client_id)
@@ -203,24 +207,20 @@ class RedisEngine:
 
     # Messages
 
-    @retried
+    @translated()
     def publish(self, channel: str, payload: bytes, operation: str) -> int:
-        names = expand(channel)
-        keys = [self._keys.last_id, self._keys.operation(operation), self._keys.marker,
-                self._keys.grace]
-        keys += self._keys.channel_sides(list(names))
-        return int(
-            self._scripts.run(
-                "publish",
-                keys,
-                payload,
-                channel,
-                *self._log_limits,
-                self._heard(),
-                self._heartbeat.restore_ms,
-                *[self._keys.publish_channel(name) for name in names],
-            )
-        )
+        return int(self._batches.call(self._publication(channel, payload, operation)))
+
+    def publish_soon(
+        self, channel: str, payload: bytes, operation: str, done: Published
+    ) -> None:
+        def answered(reply: Any) -> None:
+            done(translation(reply) if isinstance(reply, RedisError) else int(reply))
+        self._batches.submit(self._publication(channel, payload, operation), answered)
+
+    def _publication(self, channel: str, payload: bytes, operation: str) -> bytes:
+        return self._publishing.command(
+            channel, payload, operation, self._heard(), self._heartbeat.restore_ms)
 
     @retried
     def read(self, after: Mapping[str, int], limit: int) -> Batch:
@@ -258,11 +258,10 @@ class RedisEngine:
         return self._heartbeat.surely(
             lambda: self._connect(client_id, connect_id, stream, acknowledged))
 
-    @retried
     def _connect(
         self, client_id: str, connect_id: str, stream: bool, acknowledged: int | None
     ) -> Session:
-        reply = self._scripts.run(
+        reply = self._run(
             "connect",
             self._client_keys(client_id),
             client_id,
@@ -282,10 +281,9 @@ class RedisEngine:
     def session(self, client_id: str, epoch: int) -> Session:
         return self._heartbeat.surely(lambda: self._read_session(client_id, epoch))
 
-    @retried
     def _read_session(self, client_id: str, epoch: int) -> Session:
         keys = [self._keys.client(client_id), self._keys.subscriptions(client_id)]
-        return self._session(client_id, self._scripts.run("session", keys, epoch))
+        return self._session(client_id, self._run("session", keys, epoch))
 
     def _session(self, client_id: str, reply: list[Any]) -> Session:
         if reply[0] == 0:
@@ -314,13 +312,12 @@ class RedisEngine:
         except UnknownClient:
             return Verdict.GONE
 
-    @retried
     def _answer(
         self, client_id: str, session: Session, connect_id: str, position: int
     ) -> Verdict:
         keys = [self._keys.client(client_id)]
         args = (session.epoch, session.version, connect_id, position)
-        verdict = Verdict(self._scripts.run("answer", keys, *args).decode())
+        verdict = Verdict(self._run("answer", keys, *args).decode())
         if verdict is Verdict.GONE:
             raise UnknownClient(client_id)
         return verdict

@@ -76,3 +76,8 @@ def pack(*words: bytes | str | int | float) -> bytes:
     """One command in the protocol of Redis (RESP2)."""
     packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]
     return packed
+
+
+def bulk(data: bytes) -> bytes:
+    """One word of a command, packed."""
+    return b"$%d\r\n%b\r\n" % (len(data), data)

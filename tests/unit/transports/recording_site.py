@@ -42,6 +42,22 @@ class RecordingServer:
         self.seen: list[Message] = []
         self.requests: list[Any] = []
         self.gate = Event()
+        self.unanswered: list[tuple[Message, Callable[[list[bytes]], None]]] = []
+        """Publishes on /soon, until a test answers them."""
+
+    def can_publish_soon(self, batch: Sequence[Message]) -> bool:
+        return all(message["channel"] == "/soon" for message in batch)
+
+    def publish_soon(
+        self, message: Message, request: Any, link: Any, done: Callable[[list[bytes]], None]
+    ) -> None:
+        self.seen.append(message)
+        self.unanswered.append((message, done))
+
+    def answer_all(self) -> None:
+        waiting, self.unanswered = self.unanswered, []
+        for message, done in waiting:
+            done([answer(message)])
 
     def process(self, message: Message, request: Any, link: Any) -> list[bytes]:
         self.seen.append(message)

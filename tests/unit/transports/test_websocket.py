@@ -178,6 +178,73 @@ def test_frames_are_handled_in_order_and_reading_pauses(site: Site) -> None:
     eventually(lambda: stream.reading and stream._inbox is None)
 
 
+# Publishing in place
+
+def test_publishes_are_answered_together_in_order(site: Site) -> None:
+    peer = site.websocket()
+    stream = bound(site, peer)
+    peer.send(frame(TEXT, b'{"channel":"/soon","id":1}')
+              + frame(TEXT, b'[{"channel":"/soon","id":2},{"channel":"/soon","id":3}]'))
+    eventually(lambda: len(site.server.unanswered) == 3)
+    assert stream._inbox is None  # no greenlet
+    site.server.answer_all()
+    assert [reply["id"] for reply in peer.replies()] == [1]
+    assert [reply["id"] for reply in peer.replies()] == [2, 3]
+
+
+def test_replies_of_one_array_keep_their_places(site: Site) -> None:
+    peer = site.websocket()
+    peer.text([{"channel": "/soon", "id": number} for number in range(3)])
+    eventually(lambda: len(site.server.unanswered) == 3)
+    site.server.unanswered.reverse()
+    site.server.answer_all()
+    assert [reply["id"] for reply in peer.replies()] == [0, 1, 2]
+
+
+def test_what_follows_a_publish_waits_for_it(site: Site) -> None:
+    peer = site.websocket()
+    peer.text({"channel": "/soon"})
+    peer.text({"channel": "/b"})
+    peer.text({"channel": "/soon"})
+    eventually(lambda: site.server.unanswered)
+    peer.send(frame(PING, b"seen"))
+    assert peer.frame() == (PONG, b"seen")
+    assert site.channels == ["/soon"]
+    site.server.answer_all()
+    assert [peer.replies()[0]["channel"] for _ in range(3)] == ["/soon", "/b", "/soon"]
+
+
+def test_reading_pauses_while_many_publishes_wait(site: Site) -> None:
+    peer = site.websocket()
+    stream = bound(site, peer)
+    peer.send(b"".join(frame(TEXT, b'{"channel":"/soon","id":%d}' % n) for n in range(17)))
+    eventually(lambda: not stream.reading)
+    site.server.answer_all()
+    assert [peer.replies()[0]["id"] for _ in range(17)] == list(range(17))
+    eventually(lambda: stream.reading)
+
+
+def test_close_waits_for_the_reply_to_a_publish(site: Site) -> None:
+    peer = site.websocket()
+    stream = bound(site, peer)
+    peer.text({"channel": "/soon"})
+    eventually(lambda: site.server.unanswered)
+    stream.close(1000, "")
+    site.server.answer_all()
+    assert peer.replies()[0]["channel"] == "/soon"
+    assert peer.close_code() == 1000
+
+
+def test_reply_to_a_publisher_that_is_gone(site: Site) -> None:
+    peer = site.websocket()
+    stream = bound(site, peer)
+    peer.text({"channel": "/soon"})
+    eventually(lambda: site.server.unanswered)
+    peer.sock.close()
+    eventually(lambda: stream.state is State.GONE)
+    site.server.answer_all()
+
+
 def test_crash_of_a_message_closes(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     peer = site.websocket()
     peer.text({"channel": "/crash"})
@@ -307,16 +374,19 @@ def test_of_many_pings_at_once_the_last_are_answered(site: Site) -> None:
 
 def test_parser_is_shared_between_messages_only(site: Site) -> None:
     first, second = site.websocket(), site.websocket()
-    data = frame(TEXT, MESSAGE)
+    data = frame(PING, b"") + frame(TEXT, MESSAGE)  # a text frame that is all there needs no parser
     first.send(data[:8])  # the whole header: nothing waits, but a frame is due
     transport = site.transports._websocket
-    eventually(lambda: any(sock._unread == 8 for sock in site.transports._table.sockets()))
+    eventually(lambda: any(sock._unread == 2 for sock in site.transports._table.sockets()))
     second.send(data)
+    assert second.frame() == (PONG, b"")
     assert second.replies() == REPLY
     first.send(data[8:])
+    assert first.frame() == (PONG, b"")
     assert first.replies() == REPLY
     first.send(frame(TEXT, MESSAGE[:10], fin=False))
     second.send(data)
+    assert second.frame() == (PONG, b"")
     assert second.replies() == REPLY
     first.send(frame(CONT, MESSAGE[10:]))
     assert first.replies() == REPLY

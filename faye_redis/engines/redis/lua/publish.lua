@@ -1,39 +1,39 @@
 -- Append a message to the log of every matching subscription and notify the workers following it.
--- KEYS    last_id, operations:<operation>, marker, grace,
+-- KEYS    operations:<operation>, last_id, marker, grace,
 --         then channels:<name>, messages:<name> and trimmed:<name> for each name the channel
 --         expands to
--- ARGV    payload, channel, lifetime of the operation in ms, ms a log keeps a message,
---         messages a log keeps, lifetime of a log in ms, highest message id the caller knows of,
---         ms after the marker during which there may be subscribers that are yet to be put back,
---         then a pub/sub channel for each name
+-- ARGV    payload, highest message id the caller knows of, channel, lifetime of the operation in
+--         ms, ms a log keeps a message, messages a log keeps, lifetime of a log in ms, ms after the
+--         marker during which there may be subscribers that are yet to be put back, then a pub/sub
+--         channel for each name
 -- Returns the message id, as a string of microseconds
 -- Guarantee: atomic; at most once per operation; ids only grow. Costs nothing per subscriber. What
 -- is removed from a log is known by trimmed:<name>, which lives at least as long as the log.
 local TRIM_EVERY = 16  -- messages: age is looked at that often on the average
 
-local done = redis.call('GET', KEYS[2])
+local done = redis.call('GET', KEYS[1])
 if done then
   return done
 end
 
 local time = redis.call('TIME')
-local last = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), tonumber(ARGV[7]))
+local last = math.max(tonumber(redis.call('GET', KEYS[2]) or 0), tonumber(ARGV[2]))
 local number = math.max(time[1] * 1000000 + time[2], last + 1)
 local id = string.format('%.0f', number)
-redis.call('SET', KEYS[1], id)
-redis.call('SET', KEYS[2], id, 'PX', ARGV[3])
+redis.call('SET', KEYS[2], id)
+redis.call('SET', KEYS[1], id, 'PX', ARGV[4])
 
-local notice = id .. ' ' .. ARGV[2] .. ' ' .. ARGV[1]
+local notice = id .. ' ' .. ARGV[3] .. ' ' .. ARGV[1]
 local restoring = tonumber(ARGV[8])
 if restoring > 0 then
   local marker = redis.call('GET', KEYS[3])
   local age = time[1] * 1000 + math.floor(time[2] / 1000) - (marker or 0)
-  restoring = (not marker or age < restoring) and math.max(2 * restoring, ARGV[4]) or 0
+  restoring = (not marker or age < restoring) and math.max(2 * restoring, ARGV[5]) or 0
 end
 
 -- Both return the last entry removed, or nil.
 local function trim_by_age(log)
-  local reference = (redis.call('GET', KEYS[4]) or number / 1000) - ARGV[4]
+  local reference = (redis.call('GET', KEYS[4]) or number / 1000) - ARGV[5]
   local oldest = string.format('%.0f', reference * 1000)
   local before = '(' .. oldest .. '-0'
   if #redis.call('XRANGE', log, '-', before, 'COUNT', 1) == 0 then
@@ -54,11 +54,11 @@ for i = 9, #ARGV do
   local subscribers, log, trimmed = KEYS[3 * i - 22], KEYS[3 * i - 21], KEYS[3 * i - 20]
   local subscribed = redis.call('EXISTS', subscribers) == 1
   if subscribed or restoring > 0 then
-    local lifetime = string.format('%.0f', subscribed and ARGV[6] or restoring)
-    redis.call('XADD', log, id .. '-0', 'c', ARGV[2], 'p', ARGV[1])
+    local lifetime = string.format('%.0f', subscribed and ARGV[7] or restoring)
+    redis.call('XADD', log, id .. '-0', 'c', ARGV[3], 'p', ARGV[1])
     local removed = number % TRIM_EVERY == 0 and trim_by_age(log)
-    if redis.call('XLEN', log) > ARGV[5] * 1.1 then
-      removed = trim_by_length(log, ARGV[5])
+    if redis.call('XLEN', log) > ARGV[6] * 1.1 then
+      removed = trim_by_length(log, ARGV[6])
     end
     if removed then
       redis.call('SET', trimmed, string.match(removed[1], '%d+'), 'PX', lifetime)
