@@ -87,7 +87,7 @@ struct client {
 void loop_start(void);
 void loop_once(int milliseconds);
 void loop_for(double seconds);
-bool loop_line_read(void); /* whether a line came on standard input since the last call */
+bool loop_line_read(void); /* a line came on standard input since the last call, or it ended */
 void client_connect(struct client *client);
 void client_write(struct client *client, const char *bytes, size_t count);
 void client_flush(struct client *client);

@@ -23,7 +23,7 @@ enum {
 };
 
 static int epoll;
-static bool line_read;
+static bool line_read, input_ended;
 static char input[INPUT_SIZE];
 
 void loop_start(void)
@@ -165,15 +165,17 @@ static void read_line(void)
 {
     char text[64];
     ssize_t count = read(STDIN_FILENO, text, sizeof text);
-    if (count <= 0) die("standard input has ended");
-    if (memchr(text, '\n', (size_t)count)) line_read = true;
+    if (count > 0 && memchr(text, '\n', (size_t)count)) line_read = true;
+    if (count > 0) return;
+    input_ended = true;
+    epoll_ctl(epoll, EPOLL_CTL_DEL, STDIN_FILENO, NULL);
 }
 
 bool loop_line_read(void)
 {
     bool was = line_read;
     line_read = false;
-    return was;
+    return was || input_ended;
 }
 
 static void handle(struct client *client, uint32_t events)
