@@ -70,7 +70,7 @@ class Comparison:
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = servers
-        self.rows = [["", *(server.title for server in servers)]]
+        self.rows = [["Scenario", *(server.title for server in servers)]]
         self.notes: list[str] = []
 
     def measure(self, scenario: Scenario, times: int, duration: float) -> None:
@@ -113,7 +113,7 @@ def _cell(
     figure: Figure, name: str, values: dict[str, float], runs: dict[str, list[Run]]
 ) -> str:
     if name not in values:
-        return "-"
+        return "n/a"
     text = tables.shown(values[name])
     own = values.get(OWN.name)
     if own and values[name] > 0 and name != OWN.name:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,13 +13,15 @@ from importlib.metadata import version
 from math import isnan
 from pathlib import Path
 
+from support.redis_server import find_binary
+
 Rows = Sequence[Sequence[str]]
 
 
 def shown(value: float) -> str:
-    """Three significant digits, thousands in full; a dash when it is not a number."""
+    """Three significant digits, thousands in full; "n/a" when it is not a number."""
     if isnan(value):
-        return "-"
+        return "n/a"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -46,8 +50,14 @@ def made() -> list[str]:
     return [
         f"Made on {datetime.now(UTC):%Y-%m-%d} by: contrib/bench/run {' '.join(sys.argv[1:])}",
         f"{os.cpu_count()} cores, {_processor()}, {platform.system()} {platform.release()}",
-        f"Python {platform.python_version()}, {packages}",
+        f"Python {platform.python_version()}, {packages}, {_store()}",
     ]
+
+
+def _store() -> str:
+    """Name and version of the Redis or Valkey that every run starts."""
+    output = subprocess.run([find_binary(), "--version"], capture_output=True, text=True).stdout
+    return re.sub(r"^(\w+) server v=(\S+).*", r"\1 \2", output.strip())
 
 
 def _processor() -> str:

@@ -55,6 +55,7 @@ static void publish_all(void)
     while (counts.published < (uint64_t)options.messages || !publish_settled()) {
         publish_due();
         loop_once(pause_ms());
+        publish_forget_late();
         if (counts.failed_clients) break;
     }
 }
