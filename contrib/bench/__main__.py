@@ -7,10 +7,11 @@ import resource
 import sys
 from types import ModuleType
 
-from . import compare
+from . import compare, growth, profile, scale
 from .cache import Missing
 
-_COMMANDS: dict[str, ModuleType] = {"compare": compare}
+_COMMANDS: dict[str, ModuleType] = {
+    "compare": compare, "growth": growth, "profile": profile, "scale": scale}
 _FILES = 65_536  # each client is an open file of the generator and one of the server
 
 

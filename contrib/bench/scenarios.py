@@ -21,18 +21,20 @@ class Figure:
     more: bool = False
 
 
-def _cpu(group: str, title: str, per: str = "delivery") -> Figure:
-    return Figure(f"{title}, CPU us/{per}", lambda run: run.cpu_us(group) / max(run.window(
-        "deliveries"), 1))
+def _cpu(group: str, title: str, per: str = "delivery", count: str = "deliveries") -> Figure:
+    return Figure(f"{title}, CPU us/{per}",
+                  lambda run: run.cpu_us(group) / max(run.window(count), 1))
 
 
 SERVER_CPU = _cpu("server", "server")
 REDIS_CPU = _cpu("redis", "Redis")
+SERVER_CPU_PER_PUBLISH = _cpu("server", "server", "publish", "messages")
+REDIS_CPU_PER_PUBLISH = _cpu("redis", "Redis", "publish", "messages")
+SCRIPT_TIME = Figure("Redis, us in scripts/publish", lambda run: run.script_us_per_publish())
 RATE = Figure("deliveries/s", lambda run: run.window("deliveries") / run.window("seconds"),
               more=True)
 P50 = Figure("p50, ms", lambda run: run.window("p50_ms"))
 P99 = Figure("p99, ms", lambda run: run.window("p99_ms"))
-SCRIPT_TIME = Figure("Redis, script us/publish", lambda run: run.script_us_per_publish())
 MEMORY = Figure("server, KB/client", lambda run: run.slope("rss_kb"))
 REDIS_MEMORY = Figure("Redis, bytes/client", lambda run: run.slope("redis_bytes"))
 

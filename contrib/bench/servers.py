@@ -20,7 +20,7 @@ from support.waiting import eventually
 
 from . import cache
 
-CONNECTIONS = 20_000  # per worker
+CONNECTIONS = 30_000  # per worker
 _GUNICORN = ("--worker-connections", str(CONNECTIONS), "--backlog", "4096")
 
 
