@@ -29,8 +29,8 @@ def main() -> int:
     _raise_file_limit()
     try:
         return int(_COMMANDS[options.command].main(options))
-    except Missing as missing:
-        sys.exit(f"bench: {missing}")
+    except (Missing, RuntimeError) as error:
+        sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
         return 130
 

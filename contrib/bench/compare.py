@@ -7,7 +7,8 @@ In brackets stands how many times better this server is: the ratio holds where t
 themselves depend on the machine.
 
 A run in which a message was lost, came twice, out of order or was not acknowledged is marked
-with "!", and the exit code is 1.
+with "!", and the exit code is 1. What has not come ten seconds after its publication, and not by
+the end of the run, counts as lost.
 """
 
 from __future__ import annotations
@@ -118,5 +119,5 @@ def _cell(
     own = values.get(OWN.name)
     if own and values[name] > 0 and name != OWN.name:
         ratio = own / values[name] if figure.more else values[name] / own
-        text += f" ({tables.shown(ratio)} x)"
+        text += f" ({tables.times(ratio)})"
     return text + (_MARK if any(one.problems() for one in runs[name]) else "")

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import plots, tables
-from .runs import Load, Run, run
+from .runs import Load, Run, most_clients, run
 from .scenarios import (
     RATE,
     REDIS_CPU_PER_PUBLISH,
@@ -88,7 +88,7 @@ def main(options: argparse.Namespace) -> int:
         print(f"\n{tables.plain(rows)}\n")
         texts.append(tables.rst(rows, []))
         notes += [f"! {name}: {note}" for note in measured.notes]
-        for title, values in measured.lines.items():
+        for title, values in measured.lines.items() if measured.sizes else ():
             plots.draw(options.folder, name, measured.unit, title, measured.sizes, values)
     (options.folder / "tables.rst").write_text("\n".join(texts))
     print("\n".join(notes))
@@ -112,24 +112,33 @@ class Measured:
 
 
 def _grow(growth: Growth, options: argparse.Namespace) -> Measured:
-    sizes = [size for size in growth.sizes if size <= options.most]
-    runs = []
-    for size in sizes:
-        runs.append(run(OWN, growth.load(size, options.duration)))
-        print(f"{size} {growth.unit}", file=sys.stderr)
-    lines = {figure.title: [figure.of(one) for one in runs] for figure in growth.figures}
-    return Measured(growth.unit, sizes, lines, _notes(sizes, runs))
+    runs: dict[int, Run] = {}
+    notes = []
+    for size in _possible(growth.sizes, options.most):
+        print(f"{size:,} {growth.unit}", file=sys.stderr)
+        try:
+            runs[size] = run(OWN, growth.load(size, options.duration))
+        except RuntimeError as error:
+            notes.append(f"{size:,}: {error}")
+    lines = {figure.title: [figure.of(one) for one in runs.values()] for figure in growth.figures}
+    return Measured(growth.unit, list(runs), lines, notes + _notes(runs))
 
 
-def _notes(sizes: Sequence[int], runs: Sequence[Run]) -> list[str]:
-    return [f"{size:,}: {problem}" for size, one in zip(sizes, runs, strict=True)
-            for problem in one.problems()]
+def _possible(sizes: Iterable[int], most: int) -> list[int]:
+    """Sizes up to ``most``, without those beyond the limit of open files."""
+    if most > most_clients():
+        print(f"bench: at most {most_clients():,} clients: ulimit -n", file=sys.stderr)
+    return [size for size in sizes if size <= min(most, most_clients())]
+
+
+def _notes(runs: Mapping[int, Run]) -> list[str]:
+    return [f"{size:,}: {problem}" for size, one in runs.items() for problem in one.problems()]
 
 
 def _memory(options: argparse.Namespace) -> Measured:
     """One run that is looked at while it grows."""
-    sizes = [size for size in _MEMORY_SIZES if size <= max(options.most, _SMALLEST_STEP)]
+    sizes = _possible(_MEMORY_SIZES, max(options.most, _SMALLEST_STEP))
     result = run(OWN, Load(sizes[-1], steps=tuple(sizes), settle=2, duration=0))
     lines = {"server, MB": [look.rss_kb / 1024 for look in result.looks],
              "Redis, MB": [look.redis_bytes / 2**20 for look in result.looks]}
-    return Measured("idle clients", sizes, lines, _notes(sizes[-1:], [result]))
+    return Measured("idle clients", sizes, lines, _notes({sizes[-1]: result}))

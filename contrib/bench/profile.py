@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=", ".join(SCENARIOS))
     parser.add_argument("--duration", type=float, default=5, help="seconds that are sampled")
     parser.add_argument("--top", type=int, default=25, help="functions to print")
-    parser.add_argument("--svg", type=Path, help="the flame graph; default: SCENARIO.svg")
+    parser.add_argument("--svg", type=Path, help="the flame graph; default: bench-SCENARIO.svg")
     parser.add_argument("--native", action="store_true", help="functions in C as well")
 
 
 def main(options: argparse.Namespace) -> int:
-    svg = options.svg or Path(f"{options.scenario}.svg")
+    svg = options.svg or Path(f"bench-{options.scenario}.svg")
     seconds = max(1, round(options.duration))
     native = ["--native"] if options.native else []
     load = replace(SCENARIOS[options.scenario].load, duration=2 * (seconds + _START_SECONDS))
@@ -55,8 +55,9 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _record(pid: int, seconds: int, output: Path, form: str, *options: str) -> None:
-    command = [_PY_SPY, "record", "--pid", str(pid), "--duration", str(seconds), "--rate", "500",
-               "--format", form, "--output", output, *options]
+    command: list[str | Path] = [
+        _PY_SPY, "record", "--pid", str(pid), "--duration", str(seconds), "--rate", "500",
+        "--format", form, "--output", output, *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise Missing(f"py-spy has failed:\n{done.stdout}{done.stderr}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from support.redis_server import RedisServer
 from . import cache
 from .servers import Running, Server
 
-_FAULTS = ("lost", "duplicates", "reordered", "unknown", "refused", "given_up", "failed_clients")
+FAULTS = ("lost", "duplicates", "reordered", "unknown", "refused", "given_up", "failed_clients")
+_OTHER_FILES = 100  # than the sockets of clients, in a server and in the load generator
 _LOGGED = re.compile(r"Traceback|\bERROR\b|Error:")
 
 
@@ -32,7 +34,8 @@ class Load:
     :param outstanding: publishes in flight per publisher; one ends with its last delivery.
     :param rate: publishes per second, whatever is in flight; 0: as fast as they end.
     :param pattern: subscribe to all channels below a parent instead of to one.
-    :param messages: publish exactly so many; else for ``warmup`` and ``duration``.
+    :param publishers: 0: another load generator publishes, and this one only counts.
+    :param messages: publish or expect exactly so many; else for ``warmup`` and ``duration``.
     :param nodes: 2: the publishers are at one, the subscribers at the other.
     :param steps: numbers of subscribers at which memory is looked at.
     :param settle: pause before each look.
@@ -75,7 +78,6 @@ class Run:
     script_us: float = 0
     """Time that Redis has spent in scripts since the last look."""
     log_errors: int = 0
-    opening: list[float] = field(default_factory=list)
 
     def window(self, name: str) -> float:
         return float(self.counts["window"][name])
@@ -85,7 +87,7 @@ class Run:
         return float(self.counts["window"]["cpu_us"].get(group, nan))
 
     def script_us_per_publish(self) -> float:
-        return self.script_us / max(self.counts["published"], 1)
+        return self.script_us / float(max(self.counts["published"], 1))
 
     def slope(self, name: str) -> float:
         """Growth per client between the first look and the last."""
@@ -95,7 +97,7 @@ class Run:
     def problems(self) -> list[str]:
         """What went wrong, in words; empty if every message arrived once and in order."""
         found = [f"{name.replace('_', ' ')} {self.counts[name]}"
-                 for name in _FAULTS if self.counts[name]]
+                 for name in FAULTS if self.counts[name]]
         unacknowledged = self.counts["published"] - self.counts["acknowledged"]
         if unacknowledged:
             found.append(f"unacknowledged {unacknowledged}")
@@ -144,22 +146,24 @@ class Generator:
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._counts: Mapping[str, Any] = {}
 
-    def next_step(self) -> tuple[int, float] | None:
-        """A number of subscribers and the seconds it took to open these; None: it has ended.
+    def next_step(self) -> int:
+        """The number of subscribers that are there now; 0: it has ended.
 
         :raises RuntimeError: it has failed; it has said why on standard error.
         """
+        assert self._process.stdout is not None
         answer = json.loads(self._process.stdout.readline() or "{}")
         if "opened" in answer:
-            return answer["opened"], answer["seconds"]
+            return int(answer["opened"])
         self._counts = answer
         code = self._process.wait()
         if code:
             raise RuntimeError(f"the load generator ended with {code}")
-        return None
+        return 0
 
     def go_on(self) -> None:
         """From a step to the next, or to the load after the last."""
+        assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
@@ -175,6 +179,20 @@ class Generator:
         end(self._process)
 
 
+def most_clients() -> int:
+    """As many as the limit of open files lets one process have."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_FILES
+
+
+@contextmanager
+def staged(server: Server, load: Load) -> Iterator[Stage]:
+    """The servers that a load needs."""
+    with ExitStack() as stack:
+        redis = stack.enter_context(RedisServer()) if server.redis else None
+        nodes = [stack.enter_context(server.node(redis, load.workers)) for _ in range(load.nodes)]
+        yield Stage(nodes, redis)
+
+
 def run(
     server: Server, load: Load, during: Callable[[Stage], None] | None = None
 ) -> Run:
@@ -183,27 +201,24 @@ def run(
     :param during: called when all subscribers are there and the load begins.
     :raises RuntimeError: a server did not start, or the load could not be put on.
     """
-    with ExitStack() as stack:
-        redis = stack.enter_context(RedisServer()) if server.redis else None
-        nodes = [stack.enter_context(server.node(redis, load.workers)) for _ in range(load.nodes)]
-        stage = Stage(nodes, redis)
-        generator = stack.enter_context(Generator(arguments(server, load, stage)))
+    if load.subscribers > most_clients():
+        raise RuntimeError(f"{load.subscribers} clients need a higher ulimit -n")
+    with staged(server, load) as stage, Generator(arguments(server, load, stage)) as generator:
         return _follow(generator, stage, load, during)
 
 
 def _follow(
     generator: Generator, stage: Stage, load: Load, during: Callable[[Stage], None] | None
 ) -> Run:
-    looks, opening = [], []
-    while step := generator.next_step():
+    looks: list[Look] = []
+    while clients := generator.next_step():
         time.sleep(load.settle)
-        looks.append(stage.look(step[0]))
-        opening.append(step[1])
+        looks.append(stage.look(clients))
         generator.go_on()
-        if step[0] == load.subscribers and during:
+        if clients == load.subscribers and during:
             during(stage)
     script_us = stage.script_us() - looks[-1].script_us
-    return Run(generator.counts, looks, script_us, stage.log_errors(), opening)
+    return Run(generator.counts, looks, script_us, stage.log_errors())
 
 
 def arguments(server: Server, load: Load, stage: Stage) -> list[str]:

@@ -25,6 +25,13 @@ def shown(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def times(ratio: float) -> str:
+    """A ratio with two significant digits."""
+    if ratio < 0.01:
+        return "<0.01 x"
+    return f"{ratio:,.0f} x" if ratio >= 10 else f"{ratio:.2g} x"
+
+
 def plain(rows: Rows) -> str:
     """Aligned columns; the first is text, the others are numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

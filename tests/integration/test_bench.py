@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from collections.abc import Iterator
@@ -12,14 +13,15 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.server import ServerConnection, serve
 
+from bench import compare, scale
 from bench.cache import load_generator
-from bench.compare import Comparison
-from bench.runs import Generator, Load, Run, run
+from bench.runs import FAULTS, Generator, Load, Run, run
 from bench.scenarios import SERVER_CPU, Scenario
-from bench.servers import OWN
+from bench.servers import OWN, SERVERS
 from support.requirements import require
 
 SUBSCRIBERS, MESSAGES = 5, 20
+PEER = SERVERS["npm-faye"]
 FANOUT = Load(SUBSCRIBERS, messages=MESSAGES, outstanding=4)
 POLLING = Load(SUBSCRIBERS, messages=MESSAGES, outstanding=4, long_polling=True)
 
@@ -40,12 +42,30 @@ def test_a_run_counts_exactly(load: Load) -> None:
     assert result.cpu_us("server") > 0
 
 
-def test_a_comparison_makes_a_row_and_has_nothing_to_note() -> None:
-    comparison = Comparison([OWN])
-    comparison.measure(Scenario("tiny", FANOUT, (SERVER_CPU,)), times=1, duration=1)
-    assert comparison.notes == []
-    assert comparison.rows[1][0] == f"tiny: {SERVER_CPU.title}"
-    assert float(comparison.rows[1][1].replace(",", "")) > 0
+def test_many_clients_are_shared_by_several_generators(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(scale, "_PER_GENERATOR", 15)
+    options = argparse.Namespace(clients=40, workers=1, hold=0, patience=10)
+    assert scale.main(options) == 0
+    assert "one message: 40 of 40 deliveries" in capsys.readouterr().out
+
+
+# The table
+
+def test_a_comparison_shows_ratios_and_marks_what_went_wrong(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = {name: 0 for name in FAULTS} | {"published": 1, "acknowledged": 1}
+    results = {
+        OWN.name: Run(good | {"window": {"deliveries": 10, "cpu_us": {"server": 100}}}, []),
+        PEER.name: Run(good | {"window": {"deliveries": 10, "cpu_us": {"server": 250}},
+                               "lost": 3}, [])}
+    monkeypatch.setattr(compare, "run", lambda server, load: results[server.name])
+    comparison = compare.Comparison([OWN, PEER])
+    comparison.measure(Scenario("fan-out", FANOUT, (SERVER_CPU,)), times=3, duration=1)
+    assert comparison.rows[1] == [f"fan-out: {SERVER_CPU.title}", "10", "25 (2.5 x) !"]
+    assert set(comparison.notes) == {f"! fan-out: {PEER.title}: lost 3"}
 
 
 # A server that makes mistakes
@@ -117,7 +137,7 @@ def counts_of(port: int) -> Run:
              "outstanding": 4, "patience": 0.5}
     with Generator([text for name, value in named.items()
                     for text in (f"--{name}", str(value))]) as generator:
-        assert generator.next_step() is None
+        assert generator.next_step() == 0
         return Run(generator.counts, [])
 
 

@@ -20,12 +20,14 @@ bool measuring;
 int *members;
 
 static struct cell *cells; /* by subscriber and publisher */
+static size_t publisher_count;
 static uint64_t histogram[BUCKETS], latencies;
 
 void ledger_start(void)
 {
+    publisher_count = options.publishers ? (size_t)options.publishers : 1;
     members = allocate((size_t)options.channels, sizeof *members);
-    cells = allocate((size_t)options.subscribers * (size_t)options.publishers, sizeof *cells);
+    cells = allocate((size_t)options.subscribers * publisher_count, sizeof *cells);
 }
 
 /* Whether it is the first copy. One too old to be remembered counts as late, never as a copy. */
@@ -72,14 +74,15 @@ double latency_ms(double quantile)
 static void deliver(struct client *client, const uint64_t *stamp, uint64_t time)
 {
     uint64_t publisher = stamp[0], number = stamp[2];
-    if (publisher >= (uint64_t)options.publishers || !message_known(number)) {
+    bool known = !options.publishers || message_known(number);
+    if (publisher >= publisher_count || !known) {
         counts.unknown++;
         return;
     }
-    struct cell *row = cells + (size_t)client->index * (size_t)options.publishers;
+    struct cell *row = cells + (size_t)client->index * publisher_count;
     if (!arrive(row + publisher, (uint32_t)stamp[1])) return;
     counts.deliveries++;
-    message_received(number);
+    if (options.publishers) message_received(number);
     if (measuring) add_latency(time - stamp[3]);
 }
 

@@ -31,10 +31,11 @@ struct options {
     bool pattern;      /* subscribe to all channels below the channel's parent */
     char *path;
     int publish_port, subscribe_port;
-    int subscribers, publishers, channels;
+    int subscribers, channels;
+    int publishers; /* 0: another load generator publishes, and this one only counts */
     int outstanding; /* publishes in flight per publisher */
     int size;        /* of a message's data */
-    int messages;    /* publish exactly so many; else for warmup and duration */
+    int messages;    /* publish or expect exactly so many; else for warmup and duration */
     double rate;     /* publishes per second, regardless of what is in flight; 0: closed loop */
     double warmup, duration;
     double patience; /* a message is given up after it; then its place is free again */

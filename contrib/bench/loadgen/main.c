@@ -17,9 +17,9 @@ static void raise_file_limit(void)
 }
 
 /* Whoever started us looks at the servers now, and writes a line when it has done so. */
-static void wait_at_step(int clients, double seconds)
+static void wait_at_step(int clients)
 {
-    printf("{\"opened\":%d,\"seconds\":%.3f}\n", clients, seconds);
+    printf("{\"opened\":%d}\n", clients);
     fflush(stdout);
     while (!loop_line_read()) loop_once(100);
 }
@@ -27,9 +27,8 @@ static void wait_at_step(int clients, double seconds)
 static void open_in_steps(void)
 {
     for (int i = 0; i < options.step_count; i++) {
-        uint64_t began = now();
         clients_open(options.steps[i]);
-        wait_at_step(options.steps[i], (double)(now() - began) / 1e9);
+        wait_at_step(options.steps[i]);
     }
     clients_open(options.subscribers);
 }
@@ -60,12 +59,20 @@ static void publish_all(void)
     }
 }
 
+static void listen_to_all(void)
+{
+    uint64_t end = now() + (uint64_t)(options.patience * 1e9);
+    counts.expected = (uint64_t)options.messages * (uint64_t)ready_subscribers;
+    while (counts.deliveries < counts.expected && now() < end) loop_once(20);
+}
+
 static void run(void)
 {
     loop_for(LINGER);
     if (!options.messages) publish_for(options.warmup);
     window_open();
-    if (options.messages) publish_all();
+    if (!options.publishers) listen_to_all();
+    else if (options.messages) publish_all();
     else publish_for(options.duration);
     window_close();
     while (!publish_settled()) loop_once(20);

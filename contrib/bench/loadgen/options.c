@@ -82,7 +82,8 @@ static void check(void)
     if (!o->subscribe_port) die("--subscribe-port is missing");
     if (!o->publish_port) o->publish_port = o->subscribe_port;
     if (o->size < 100 || o->size > MOST_DATA) die("--size must be from 100 to %d", MOST_DATA);
-    if (o->publishers < 1 || o->channels < 1 || o->outstanding < 1) die("a number is below 1");
+    if (o->publishers < 0 || o->channels < 1 || o->outstanding < 1) die("a number is too small");
+    if (!o->publishers && !o->messages) die("without publishers --messages says what to wait for");
     for (int i = 0; i < o->step_count; i++)
         if (o->steps[i] > o->subscribers) die("--steps goes beyond --subscribers");
     if (o->socketio && (o->long_polling || o->pattern)) die("socketio: WebSocket, no patterns");
