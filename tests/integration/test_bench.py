@@ -134,7 +134,7 @@ def faulty(fault: str) -> Iterator[int]:
 
 def counts_of(port: int) -> Run:
     named = {"subscribe-port": port, "subscribers": SUBSCRIBERS, "messages": MESSAGES,
-             "outstanding": 4, "patience": 0.5}
+             "outstanding": 4, "patience": 0.3}
     with Generator([text for name, value in named.items()
                     for text in (f"--{name}", str(value))]) as generator:
         assert generator.next_step() == 0
