@@ -21,9 +21,8 @@ def spawn(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any
     """
     setpriv = shutil.which("setpriv")
     prefix = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
-    return subprocess.Popen(
-        [*prefix, *command], stdin=subprocess.DEVNULL, process_group=0, **options
-    )
+    options = {"stdin": subprocess.DEVNULL, **options}
+    return subprocess.Popen([*prefix, *command], process_group=0, **options)
 
 
 def end(
