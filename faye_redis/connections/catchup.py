@@ -15,7 +15,7 @@ from .subscriber import Subscriber
 log = logging.getLogger("faye_redis.connections")
 
 _RETRY_SECONDS = 1.0
-_READ_LIMIT = 500  # messages of one log read at once
+_READ_LIMIT = 100  # messages of one log read at once
 
 
 class CatchUp:

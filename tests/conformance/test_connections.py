@@ -199,7 +199,7 @@ class TestStreams:
         client_id = worker.client("/a")
         stream = worker.stream(client_id)
         worker.publish("/a", 1)
-        eventually(lambda: is_confirmed(worker, client_id))
+        eventually(lambda: stream.payloads and is_confirmed(worker, client_id))
         worker.connections.closed(stream)
         worker.publish("/a", 2)
         assert worker.poll(client_id, 2) == [2]
@@ -208,7 +208,7 @@ class TestStreams:
         client_id = worker.client("/a")
         stream = worker.stream(client_id)
         worker.publish("/a", 1)
-        eventually(lambda: is_confirmed(worker, client_id))
+        eventually(lambda: stream.payloads and is_confirmed(worker, client_id))
         connection = worker.connections._clients[client_id]
         worker.connections.closed(stream)
         eventually(lambda: worker.engine.session(client_id, connection.session.epoch).cursor

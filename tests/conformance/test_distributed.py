@@ -109,7 +109,7 @@ def test_a_poll_right_after_a_stream_elsewhere_has_closed(two: list[Worker]) -> 
     client_id = two[0].client("/a")
     stream = two[0].stream(client_id)
     two[1].publish("/a", "stream")
-    eventually(lambda: is_confirmed(two[0], client_id))
+    eventually(lambda: stream.payloads and is_confirmed(two[0], client_id))
     two[0].connections.closed(stream)
     two[1].publish("/a", "poll")
     assert two[1].poll(client_id, 2) == ["poll"]
@@ -117,9 +117,9 @@ def test_a_poll_right_after_a_stream_elsewhere_has_closed(two: list[Worker]) -> 
 
 def test_a_client_of_a_worker_that_died_goes_on_where_that_one_was(two: list[Worker]) -> None:
     client_id = two[0].client("/a")
-    two[0].stream(client_id)
+    stream = two[0].stream(client_id)
     two[1].publish("/a", 1)
-    eventually(lambda: is_confirmed(two[0], client_id))
+    eventually(lambda: stream.payloads and is_confirmed(two[0], client_id))
     position = two[0].connections._clients[client_id].position
     eventually(lambda: follows(two[0], client_id, position))
     two[0].engine.close()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import builtins
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from redis.backoff import ExponentialWithJitterBackoff
@@ -87,17 +88,27 @@ class Batches:
 
         :raises redis.RedisError: Redis refuses it, or did not answer in time.
         """
-        replies: list[Any] = []
+        return self.call_all([packed])[0]
+
+    def call_all(self, commands: Sequence[bytes]) -> list[Any]:
+        """Send several commands, not atomic but in this order, and wait for all replies.
+
+        :raises redis.RedisError: Redis refuses one, or did not answer in time.
+        """
+        replies: dict[int, Any] = {}
         came = Event()
 
-        def done(reply: Any) -> None:
-            replies.append(reply)
-            came.set()
-        self.submit(packed, done)
+        def done(number: int, reply: Any) -> None:
+            replies[number] = reply
+            if len(replies) == len(commands):
+                came.set()
+        for number, packed in enumerate(commands):
+            self.submit(packed, partial(done, number))
         came.wait()
-        if isinstance(replies[0], RedisError):
-            raise replies[0]
-        return replies[0]
+        for reply in replies.values():
+            if isinstance(reply, RedisError):
+                raise reply
+        return [replies[number] for number in range(len(commands))]
 
     def close(self) -> None:
         """Give up what has not been answered. Idempotent; a later command connects again."""

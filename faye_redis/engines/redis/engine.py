@@ -24,7 +24,6 @@ from ..base import (
     Session,
     Standing,
     Verdict,
-    merge,
     new_client_id,
 )
 from ..handover import Handovers
@@ -36,6 +35,7 @@ from .heartbeat import Heartbeat
 from .keys import Keys
 from .lifetimes import MOST_AT_ONCE, Lifetimes, chunks
 from .listener import Listener
+from .logs import Logs
 from .publishing import Publishing
 from .recent import RecentSubscriptions
 from .removal import Removal
@@ -72,6 +72,7 @@ class RedisEngine:
         self._publishing = Publishing(self._keys, self._scripts, settings)
         self._batches = Batches(
             create_subscriber_client(settings).connection_pool, settings, self._scripts.load_on)
+        self._logs = Logs(self._batches, self._keys)
         self._events: EngineEvents | None = None
         self._listener: Listener | None = None
         self._recent = RecentSubscriptions(settings.restore_window)
@@ -222,20 +223,8 @@ class RedisEngine:
         return self._publishing.command(
             channel, payload, operation, self._heard(), self._heartbeat.restore_ms)
 
-    @retried
     def read(self, after: Mapping[str, int], limit: int) -> Batch:
-        with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.get(self._keys.last_id)  # the cut comes first: what is later is not ours yet
-            for name, position in after.items():
-                pipeline.xrange(self._keys.log(name), min=f"({position}-0", count=limit)
-                # What was removed comes after the log. It may be trimmed between two commands, and
-                # what was gone when it was read has to be seen; what goes now may be told as well.
-                pipeline.get(self._keys.trimmed(name))
-            cut, *found = pipeline.execute()
-        logs, trimmed = found[::2], found[1::2]
-        gap = any(int(id or 0) > position
-                  for id, position in zip(trimmed, after.values(), strict=True))
-        return merge([_messages(entries) for entries in logs], limit, int(cut or 0), gap)
+        return self._logs.read(after, limit)
 
     @retried
     def _last_id(self) -> int:
@@ -376,10 +365,3 @@ class RedisEngine:
                 self._subscribe(made.client_id, [made.channel], made.start)
         if self._lifetimes.is_due("channels"):
             self._lifetimes.keep(self._keys.channel_sides(self._listener.followed))
-
-
-def _messages(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Message]:
-    return [
-        Message(int(id.partition(b"-")[0]), fields[b"c"].decode(), fields[b"p"])
-        for id, fields in entries
-    ]
