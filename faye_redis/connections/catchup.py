@@ -45,7 +45,7 @@ class CatchUp:
                     fresh = self._reload(connection)
                     after = {name: max(start, after.get(name, 0)) for name, start in fresh.items()}
                 self._engine.follow(connection.session.subscriptions)
-                batch = self._engine.read(after, _READ_LIMIT)
+                batch = self._read(connection, after)
                 if connection.closed:
                     return  # what it had when it was closed is what the next one goes on from
                 if connection.is_outdated:
@@ -57,6 +57,11 @@ class CatchUp:
                 after = {name: max(start, batch.position) for name, start in after.items()}
         finally:
             connection.held = None
+
+    def _read(self, connection: Connection, after: dict[str, int]) -> Batch:
+        if self._engine.has_nothing_new(after):
+            return Batch([], connection.position, complete=True, gap=False)
+        return self._engine.read(after, _READ_LIMIT)
 
     def keep_up(self, subscriber: Subscriber) -> None:
         """Make a stream's connection live, or live again, and send what there is; nothing if that

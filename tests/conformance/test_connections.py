@@ -299,3 +299,25 @@ class TestEvents:
         worker.poll(client_id, 1, hold=0)
         eventually(lambda: len(seen) >= 2)
         assert seen == [("connection:open", client_id), ("connection:close", client_id)]
+
+
+def test_a_poll_reads_no_log_in_which_nothing_is_new(worker: Worker) -> None:
+    client_id = worker.client("/a", "/b/*")
+    reads: list[Any] = []
+    read = worker.engine.read
+    worker.engine.read = lambda *args: reads.append(1) or read(*args)  # type: ignore[method-assign]
+    poll = gevent.spawn(worker.poll, client_id, 1)
+    eventually(lambda: is_held(worker, client_id))
+    worker.publish("/a", 1)
+    assert poll.get(timeout=5) == [1]
+    known = len(reads)
+    for number in range(2, 10):
+        poll = gevent.spawn(worker.poll, client_id, number)
+        eventually(lambda: is_held(worker, client_id))
+        worker.publish("/b/c", number)
+        assert poll.get(timeout=5) == [number]
+    if worker.engine.server_id != "memory":  # there a read costs nothing
+        assert len(reads) == known
+    worker.publish("/a", "between")
+    worker.publish("/b/c", "two")
+    assert worker.poll(client_id, 10) == ["between", "two"]

@@ -88,7 +88,17 @@ class Batches:
 
         :raises redis.RedisError: Redis refuses it, or did not answer in time.
         """
-        return self.call_all([packed])[0]
+        replies: list[Any] = []
+        came = Event()
+
+        def done(reply: Any) -> None:
+            replies.append(reply)
+            came.set()
+        self.submit(packed, done)
+        came.wait()
+        if isinstance(replies[0], RedisError):
+            raise replies[0]
+        return replies[0]
 
     def call_all(self, commands: Sequence[bytes]) -> list[Any]:
         """Send several commands, not atomic but in this order, and wait for all replies.

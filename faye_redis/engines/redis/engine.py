@@ -117,10 +117,12 @@ class RedisEngine:
         self._batches.close()
         self._redis.close()
 
-    @translated()
     def _run(self, verb: str, keys: Sequence[str], *args: Any) -> Any:
         """Run a script that is safe to repeat, together with those of other greenlets."""
-        return self._batches.call(self._scripts.command(verb, keys, *args))
+        try:
+            return self._batches.call(self._scripts.command(verb, keys, *args))
+        except RedisError as error:
+            raise translation(error) from None
 
     # Clients
 
@@ -224,7 +226,15 @@ class RedisEngine:
             channel, payload, operation, self._heard(), self._heartbeat.restore_ms)
 
     def read(self, after: Mapping[str, int], limit: int) -> Batch:
-        return self._logs.read(after, limit)
+        followed = [name for name in after if self._listener and self._listener.follows(name)]
+        batch, cut = self._logs.read(after, limit)
+        if self._listener:
+            self._listener.has_read(followed, cut)
+        return batch
+
+    def has_nothing_new(self, after: Mapping[str, int]) -> bool:
+        return self._listener is not None and all(
+            self._listener.has_heard_nothing(name, position) for name, position in after.items())
 
     @retried
     def _last_id(self) -> int:

@@ -63,6 +63,10 @@ class Listener:
         self._writing = RLock()
         self._followed: dict[str, Event] = {}
         self._unconfirmed: Counter[str] = Counter()
+        self._heard_after: dict[str, int] = {}
+        """Followed channel -> every message on it with a higher id has been heard."""
+        self._latest: dict[bytes, int] = {}
+        """Pub/sub channel -> id of the last message heard on it."""
         self._held: list[Message] | None = None
         self._task: Task | None = None
         self._closed = False
@@ -110,7 +114,29 @@ class Listener:
     def unfollow(self, channels: Iterable[str]) -> None:
         """Hear no more of these channels."""
         with self._writing:  # a follow of the same channel must come wholly before or after
-            self._send("UNSUBSCRIBE", [name for name in channels if self._followed.pop(name, None)])
+            names = [name for name in channels if self._followed.pop(name, None)]
+            for name in names:
+                self._heard_after.pop(name, None)
+                self._latest.pop(self._keys.publish_channel(name).encode(), None)
+            self._send("UNSUBSCRIBE", names)
+
+    def follows(self, name: str) -> bool:
+        """Is every message that is published to the channel from now on certain to be heard?"""
+        confirmed = self._followed.get(name)
+        return confirmed is not None and confirmed.is_set() and self._held is None
+
+    def has_read(self, names: Iterable[str], cut: int) -> None:
+        """Channels that were followed before ``cut`` was the last message id."""
+        for name in names:
+            if name not in self._heard_after and self.follows(name):
+                self._heard_after[name] = cut
+
+    def has_heard_nothing(self, name: str, position: int) -> bool:
+        """Is it certain that no message after ``position`` was published to the channel, but for
+        what is yet to be heard?"""
+        after = self._heard_after.get(name)
+        return (after is not None and after <= position and self.follows(name)
+                and self._latest.get(self._keys.publish_channel(name).encode(), 0) <= position)
 
     @property
     def followed(self) -> list[str]:
@@ -164,6 +190,8 @@ class Listener:
         with self._writing:
             for confirmed in self._followed.values():
                 confirmed.clear()
+            self._heard_after.clear()
+            self._latest.clear()
             if again:
                 self._held = []
             self._unconfirmed = Counter(list(self._followed))
@@ -203,7 +231,9 @@ class Listener:
                 raise reply
             kind, channel, data = reply[0], reply[1], reply[-1]
             if kind == b"message" and channel != self._control:
-                batch.append(_message(data))
+                message = _message(data)
+                self._latest[channel] = message.id
+                batch.append(message)
                 continue
             self._hear(batch)
             batch = []

@@ -21,8 +21,11 @@ class Logs:
         self._keys = keys
 
     @translated()
-    def read(self, after: Mapping[str, int], limit: int) -> Batch:
-        """See ``Engine.read``."""
+    def read(self, after: Mapping[str, int], limit: int) -> tuple[Batch, int]:
+        """See ``Engine.read``.
+
+        :returns: the result, and the last message id that had been issued then.
+        """
         commands = [pack("GET", self._keys.last_id)]  # first: what is later is not ours yet
         for name, position in after.items():
             commands.append(
@@ -34,7 +37,8 @@ class Logs:
         logs, trimmed = found[::2], found[1::2]
         gap = any(int(id or 0) > position
                   for id, position in zip(trimmed, after.values(), strict=True))
-        return merge([_messages(entries) for entries in logs], limit, int(cut or 0), gap)
+        last = int(cut or 0)
+        return merge([_messages(entries) for entries in logs], limit, last, gap), last
 
 
 def _messages(entries: Entries) -> list[Message]:
