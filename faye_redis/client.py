@@ -16,7 +16,9 @@ from .concurrency import RLock, Timeout, sleep, spawn
 from .errors import EngineError, PublishError, SubscriptionError
 
 if TYPE_CHECKING:
-    from .bayeux.server import BayeuxServer, PendingReply
+    from .bayeux.exchange import Request
+    from .bayeux.pending import PendingReply
+    from .bayeux.server import BayeuxServer
     from .connections import Connections
     from .engines.base import Message
 
@@ -62,7 +64,7 @@ class Client:
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._inbox: deque[bytes] = deque()
         self._reading = False
-        self.request: dict[str, Any] | None = None
+        self.request: Request | None = None
         """No request: what this client sends is trusted."""
 
     # For the application

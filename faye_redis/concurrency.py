@@ -68,9 +68,10 @@ def run_soon(function: Callable[..., Any], *args: Any) -> None:
     gevent.get_hub().loop.run_callback(_guarded, function, *args)
 
 
-def run_later(function: Callable[..., Any], *args: Any) -> None:
-    """Call ``function`` in the hub once every socket that is ready has had its turn."""
-    timer = gevent.get_hub().loop.timer(0)  # timers come after sockets; ``run_soon`` before them
+def run_later(seconds: float, function: Callable[..., Any], *args: Any) -> None:
+    """Call ``function`` in the hub after ``seconds``, but not before every socket that is ready
+    now has had its turn (``run_soon`` does not wait for them)."""
+    timer = gevent.get_hub().loop.timer(seconds)
 
     def fire() -> None:
         timer.close()

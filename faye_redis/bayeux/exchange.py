@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import UnknownClient
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from .server import Link
 
 Environ = dict[str, Any]
+Request = Environ | Callable[[], Environ]
+"""The WSGI environ of a request, or what makes it anew from the little that is kept of it."""
 
 
 class Exchange(NamedTuple):
@@ -20,7 +23,7 @@ class Exchange(NamedTuple):
 
     message: Message
     reply: Message
-    request: Environ | None
+    request: Request | None
     link: Link
 
 

@@ -95,7 +95,7 @@ class Extensions:
         than a message is logged, and its message carries error 500 from there on.
 
         :param stage: "incoming" or "outgoing".
-        :param request: the WSGI environ; None in process.
+        :param request: the WSGI environ, or what returns it; None in process.
         :returns: the message as the last one left it; None if one dropped it.
         """
         for pipe in getattr(self, stage):
@@ -107,7 +107,8 @@ class Extensions:
 
     def _pass(self, pipe: Pipe, message: Message, request: Any) -> Message | None:
         callback = _Callback(self._event_factory)
-        arguments = (message, request, callback) if pipe.wants_request else (message, callback)
+        environ = request() if callable(request) else request
+        arguments = (message, environ, callback) if pipe.wants_request else (message, callback)
         try:
             pipe.method(*arguments)
             return callback.result()

@@ -16,13 +16,13 @@ from ..engines.base import Engine
 from ..errors import EngineError, Superseded, UnknownClient
 from . import acknowledgement, advice, channels, messages
 from .errors import MESSAGE_DELETED, error
-from .exchange import Environ, Exchange, Refused, refuse_preset, required
+from .exchange import Exchange, Refused, Request, refuse_preset, required
 from .exchange import client_id as client_id_of
-from .exchange import connect_id as connect_id_of
 from .extensions import Extensions
 from .grammar import is_channel, is_subscription
 from .messages import Message, encode, present, refusal, success
 from .monitoring import Monitor
+from .pending import PendingReply
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -47,56 +47,6 @@ class Link(Protocol):
 
     def disconnected(self, client_id: str) -> None:
         """The client has left; called once its reply has been made."""
-
-
-class PendingReply:
-    """A successful ``/meta/connect`` reply, waiting for messages or for its deadline."""
-
-    __slots__ = ("_link", "_server", "acknowledged", "client_id", "connect_id", "hold",
-                 "reply", "request")
-
-    def __init__(self, server: BayeuxServer, exchange: Exchange, hold: float) -> None:
-        self._server = server
-        self._link = exchange.link
-        self.acknowledged = acknowledgement.position(exchange.message)
-        """What the client says that it has received, as one of its connect replies named it; None
-        unless it uses CometD's acknowledged messages extension."""
-        self.client_id: str = exchange.message["clientId"]
-        self.connect_id = connect_id_of(exchange.message.get("id"))
-        """The message id as text; "" if there is none, or none that tells the order of two
-        connects, see :func:`~faye_redis.bayeux.grammar.is_counter`."""
-        self.hold = hold
-        """Seconds the reply may be held."""
-        self.reply = exchange.reply
-        """The reply with its advice; may be changed until ``finish``."""
-        self.request = exchange.request
-        """The WSGI environ of the request that carries the reply; None in process."""
-
-    def ask_for_acknowledgement(self, position: int) -> None:
-        """Give the reply the number by which the client's next connect confirms it."""
-        self.reply["ext"] = {"ack": position}
-
-    def serve(self, answer: Callable[[], list[bytes]]) -> list[bytes]:
-        """What ``answer`` returns; a failure becomes an error reply, as in
-        ``BayeuxServer.process``, which is over.
-
-        :raises Superseded: a newer request of the client took over.
-        """
-        message = {"channel": channels.CONNECT, "clientId": self.client_id}
-        exchange = Exchange(message, self.reply, self.request, self._link)
-        return self._server.carry_out(exchange, lambda _: answer())
-
-    def spread(self, seconds: float) -> None:
-        """Advise the client to wait up to ``seconds`` before its next connect."""
-        self.reply["advice"] = advice.delayed(self.reply.get("advice"), seconds)
-
-    def finish(self, payloads: Sequence[bytes] = ()) -> list[bytes]:
-        """The encoded reply followed by ``payloads``, all through the outgoing extensions.
-
-        Blocks only if an outgoing extension does.
-        """
-        reply = self._server.send(self.reply, self.request)
-        return [*reply, *self._server.deliver(payloads, self.request)]
 
 
 Verb = Callable[[Exchange], list[bytes]]
@@ -124,7 +74,7 @@ class BayeuxServer:
             channels.UNSUBSCRIBE: self._unsubscribe,
         }
 
-    def process(self, message: Message, request: Environ | None, link: Link) -> list[bytes]:
+    def process(self, message: Message, request: Request | None, link: Link) -> list[bytes]:
         """Carry out one message; return its encoded replies, in the order to be sent.
 
         A failure of any kind becomes an error reply, so that the rest of a batch goes on. There
@@ -147,7 +97,7 @@ class BayeuxServer:
         """True if there are outgoing extensions: ``deliver`` and ``send`` may wait for them."""
         return bool(self._extensions.outgoing)
 
-    def deliver(self, payloads: Sequence[bytes], request: Environ | None) -> Sequence[bytes]:
+    def deliver(self, payloads: Sequence[bytes], request: Request | None) -> Sequence[bytes]:
         """Pass messages on their way to a client through the outgoing extensions.
 
         One that an extension drops, or that carries an error afterwards, is not delivered.
@@ -159,7 +109,7 @@ class BayeuxServer:
         piped = (self._pipe_push(payload, request) for payload in payloads)
         return [payload for payload in piped if payload is not None]
 
-    def send(self, reply: Message, request: Environ | None) -> list[bytes]:
+    def send(self, reply: Message, request: Request | None) -> list[bytes]:
         """Encode one reply, through the outgoing extensions. A reply they drop is replaced by an
         error, since a client that gets no reply sends its message again and again."""
         if not self._extensions.outgoing:
@@ -169,7 +119,7 @@ class BayeuxServer:
             return [encode(refusal(reply, MESSAGE_DELETED))]
         return [messages.try_encode(piped) or encode(refusal(reply, error(500)))]
 
-    def _pipe_push(self, payload: bytes, request: Environ | None) -> bytes | None:
+    def _pipe_push(self, payload: bytes, request: Request | None) -> bytes | None:
         piped = self._extensions.run("outgoing", messages.decode(payload), request)
         if piped is None or present(piped.get("error")):
             return None
@@ -342,7 +292,7 @@ class BayeuxServer:
             not str(message.get("channel")).startswith("/meta") for message in batch)
 
     def publish_soon(
-        self, message: Message, request: Environ | None, link: Link,
+        self, message: Message, request: Request | None, link: Link,
         done: Callable[[list[bytes]], None],
     ) -> None:
         """``process`` for what ``can_publish_soon``; does not wait.
@@ -376,7 +326,7 @@ class BayeuxServer:
             self._engine.touch(client_id)
             raise Refused(objection)
 
-    def _objection(self, names: list[Any], request: Environ | None) -> str | None:
+    def _objection(self, names: list[Any], request: Request | None) -> str | None:
         """The error for the first of ``names`` that may not be subscribed to; None if all may."""
         limit = self._settings.max_subscriptions
         if request is not None and len(names) > limit:

@@ -16,7 +16,7 @@ from .recovery import Recovery
 from .subscriber import Stream
 
 if TYPE_CHECKING:
-    from ..bayeux.server import PendingReply
+    from ..bayeux.pending import PendingReply
     from ..settings import Settings
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..concurrency import Event, spawn
 from ..engines.base import Batch, Message
 from .connection import Connection, Reach
 
 if TYPE_CHECKING:
-    from ..bayeux.server import BayeuxServer, PendingReply
+    from ..bayeux.exchange import Request
+    from ..bayeux.pending import PendingReply
+    from ..bayeux.server import BayeuxServer
 
 
 class Stream(Protocol):
     """A socket that stays: a WebSocket, an EventSource or the in-process client."""
 
-    request: dict[str, Any] | None
-    """WSGI environ of the request that opened it; None in process."""
+    request: Request | None
+    """The request that opened it; None in process."""
 
     confirms: bool
     """Can its peer be asked what has arrived? See :meth:`checkpoint`."""

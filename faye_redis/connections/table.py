@@ -18,7 +18,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
-from ..concurrency import Task, monotonic, run_later, run_soon, sleep, spawn
+from ..concurrency import Task, monotonic, sleep, spawn
 from ..engines.base import Engine, Message, Snapshot
 from ..errors import EngineError, Superseded, UnknownClient
 from .catchup import CatchUp
@@ -27,6 +27,7 @@ from .connection import Connection
 from .deadlines import Deadlines
 from .followers import Followers
 from .opening import Openings, marked
+from .outbox import Outbox
 from .poll import Poll
 from .polls import Polls
 from .positions import Positions, close_when_confirmed
@@ -35,12 +36,12 @@ from .subscriber import Stream, Subscriber
 
 if TYPE_CHECKING:
     from ..bayeux.monitoring import Monitor
-    from ..bayeux.server import BayeuxServer, PendingReply
+    from ..bayeux.pending import PendingReply
+    from ..bayeux.server import BayeuxServer
     from ..settings import Settings
 
 log = logging.getLogger("faye_redis.connections")
 
-_FLUSH_AT_ONCE = 1000  # connections, some milliseconds, before others get their turn
 _TICK_SECONDS = 0.2
 _SETTLE_LOOK_SECONDS = 0.01
 _FOLLOW_SECONDS = 60.0  # a channel is followed so long after the last interest in it
@@ -71,7 +72,7 @@ class Connections:
         self._catch_up = CatchUp(engine, self, self._followers)
         self._polls = Polls(
             engine, settings, self._catch_up, self._recovery, self._open, self._drop)
-        self._touched: list[Connection] = []
+        self._outbox = Outbox()
         self._held_replies: Deadlines[tuple[Subscriber, PendingReply]] = Deadlines()
         self._keeper: Task | None = None
         self._next_ping = 0.0
@@ -259,20 +260,7 @@ class Connections:
     # EngineEvents
 
     def messages(self, batch: list[Message]) -> None:
-        touched = self._followers.hear(batch)
-        if touched and not self._touched:
-            run_soon(self._flush_touched)
-        self._touched += touched
-
-    def _flush_touched(self) -> None:
-        """A message to thousands goes out in parts, so that others are served in between. What
-        comes meanwhile goes out in one piece with what still waits."""
-        touched, self._touched = self._touched, self._touched[_FLUSH_AT_ONCE:]
-        for connection in touched[:_FLUSH_AT_ONCE]:
-            if connection.live and not connection.closed:
-                connection.flush()
-        if self._touched:
-            run_later(self._flush_touched)
+        self._outbox.add(self._followers.hear(batch))
 
     def released(self, client_id: str, epoch: int, heard: int) -> None:
         self._openings.released(client_id, epoch)

@@ -18,10 +18,11 @@ from ..bayeux.grammar import is_client_id
 from ..errors import BadRequest, EngineError, UnknownClient
 from .cors import Cors
 from .responses import NO_CACHE, NO_SNIFF, Environ, StartResponse
-from .sockets import State, TakenSocket, kept, raw_socket
+from .sockets import KeptRequest, State, TakenSocket, raw_socket
 from .table import SocketTable
 
 if TYPE_CHECKING:
+    from ..bayeux.exchange import Request
     from ..connections import Connections
     from ..engines.base import Message
     from ..settings import Settings
@@ -71,7 +72,7 @@ class EventStream(TakenSocket):
         super().__init__(sock, table, settings.max_buffer, interval)
         self._connections = connections
         self._ping = bool(settings.ping)
-        self.request: Environ | None = kept(request)
+        self.request: Request | None = KeptRequest(request)
 
     def push(self, messages: list[Message], version: int) -> bool:
         """Send messages; see ``Stream.push``. Where the client is when it has them is the id of

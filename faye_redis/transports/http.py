@@ -28,7 +28,8 @@ from .sockets import raw_socket
 if TYPE_CHECKING:
     import socket
 
-    from ..bayeux.server import BayeuxServer, PendingReply
+    from ..bayeux.pending import PendingReply
+    from ..bayeux.server import BayeuxServer
     from ..connections import Connections
     from ..settings import Settings
 

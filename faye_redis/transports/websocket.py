@@ -27,10 +27,11 @@ from ..concurrency import monotonic, run_soon, sleep, spawn
 from ..errors import BadRequest, Superseded
 from .frames import PONG, ping_frame, read_frame, text_frame
 from .responses import Environ
-from .sockets import Deed, State, TakenSocket, kept
+from .sockets import Deed, KeptRequest, State, TakenSocket
 
 if TYPE_CHECKING:
-    from ..bayeux.server import PendingReply
+    from ..bayeux.exchange import Request
+    from ..bayeux.pending import PendingReply
     from ..engines.base import Message
     from .upgrade import WebSocketTransport
 
@@ -120,7 +121,7 @@ class WebSocket(TakenSocket):
         settings = transport.settings
         super().__init__(sock, transport.table, settings.max_buffer,
                          settings.ping or VISIT_INTERVAL)
-        self.request: Environ | None = kept(request)
+        self.request: Request | None = KeptRequest(request)
         self._transport = transport
         self._protocol: ServerProtocol | None = None  # None: between two messages
         self._unread = 0  # bytes given to the protocol since its last whole frame

@@ -345,10 +345,10 @@ def fill(worker: Worker, client_id: str, stream: RecordingStream) -> None:
 
 def cut_off(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its listener cannot reach Redis until the patch is undone."""
-    def fail() -> Any:
+    def fail(**options: Any) -> Any:
         raise ConnectionError("cut off")
 
     listener: Any = worker.engine._listener
-    monkeypatch.setattr(listener._pool, "make_connection", fail)
+    monkeypatch.setattr(listener._pool, "connection_class", fail)
     listener._wire.close()
     eventually(lambda: not listener.connected.is_set())

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from faye_redis.bayeux.exchange import Exchange
 from faye_redis.bayeux.extensions import Extensions
 from faye_redis.bayeux.monitoring import Monitor
-from faye_redis.bayeux.server import BayeuxServer, Exchange, PendingReply
+from faye_redis.bayeux.pending import PendingReply
+from faye_redis.bayeux.server import BayeuxServer
 from faye_redis.concurrency import Event
 from faye_redis.connections import Connections
 from faye_redis.connections.subscriber import Subscriber

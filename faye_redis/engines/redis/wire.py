@@ -20,12 +20,13 @@ _INCOMPLETE = object()
 class Wire:
     """An open connection of its own, outside the pool.
 
-    :param pool: makes it.
+    :param pool: knows how to make one.
     :raises redis.RedisError: it cannot be made.
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
-        connection: Any = pool.make_connection()
+        # Not ``pool.make_connection``: that counts, and refuses after some hundred failures.
+        connection: Any = pool.connection_class(**pool.connection_kwargs)
         connection.connect()
         self._connection = connection
         self._sock = connection._sock

@@ -11,7 +11,8 @@ import pytest
 
 from faye_redis.bayeux.extensions import Extensions
 from faye_redis.bayeux.monitoring import EVENTS, Monitor
-from faye_redis.bayeux.server import BayeuxServer, PendingReply
+from faye_redis.bayeux.pending import PendingReply
+from faye_redis.bayeux.server import BayeuxServer
 from faye_redis.errors import UnknownClient
 
 REMOTE: dict[str, Any] = {"REMOTE_ADDR": "192.0.2.1"}

@@ -49,6 +49,14 @@ def test_a_refusal_is_a_reply_like_another(wire: Wire) -> None:
     assert pong == b"PONG"
 
 
+def test_failures_do_not_add_up() -> None:
+    """An outage of ten minutes is more failures than redis-py's pool has connections."""
+    pool = create_subscriber_client(EngineSettings(type="redis", port=1)).connection_pool
+    for _ in range(pool.max_connections + 1):
+        with pytest.raises(redis.ConnectionError, match="Connection refused"):
+            Wire(pool)
+
+
 def test_silence_and_the_end_are_errors(wire: Wire) -> None:
     with pytest.raises(redis.TimeoutError):
         wire.receive(0.05)

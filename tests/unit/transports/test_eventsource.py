@@ -41,7 +41,7 @@ def test_opens(site: Site) -> None:
         "Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-store",
         "X-Content-Type-Options": "nosniff", "Connection": "close", "X-Accel-Buffering": "no"}
     assert site.connections.opened == [("known", stream)]
-    assert stream.request["REMOTE_ADDR"] == "192.0.2.1"
+    assert stream.request()["REMOTE_ADDR"] == "192.0.2.1"
     assert site.transports.open_sockets == 1
 
 

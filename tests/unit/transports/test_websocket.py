@@ -259,7 +259,8 @@ def test_request_keeps_what_extensions_need(site: Site) -> None:
     peer = site.websocket(HTTP_COOKIE="a=b", **{"my.session": marker})
     peer.text({"channel": "/a"})
     peer.replies()
-    [request] = site.server.requests
+    [kept] = site.server.requests
+    request = kept()
     assert request["my.session"] is marker
     assert (request["HTTP_COOKIE"], request["REMOTE_ADDR"]) == ("a=b", "192.0.2.1")
     assert not {"gunicorn.socket", "wsgi.input", "HTTP_SEC_WEBSOCKET_KEY"} & set(request)
@@ -465,11 +466,14 @@ def test_peer_that_goes_without_a_word(site: Site, last: bytes) -> None:
 
 def test_descriptor_is_closed_at_the_end(site: Site) -> None:
     peer = site.websocket()
-    os.fstat(peer.fd)
+    descriptor = bound(site, peer)._sock.fileno()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(peer.fd)  # the server's own is closed; that does not end the connection
+    os.fstat(descriptor)
     peer.sock.close()
     eventually(lambda: site.transports.open_sockets == 0)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(peer.fd)
+        os.fstat(descriptor)
 
 
 def test_nothing_stays_in_memory(site: Site) -> None:
