@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
-import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -78,7 +76,7 @@ class RedisEngine:
         self._recent = RecentSubscriptions(settings.restore_window)
 
     def start(self, events: EngineEvents) -> None:
-        self.server_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.server_id = secrets.token_urlsafe(6)  # short: every client has it three times
         self._events = events
         self._listener = Listener(
             create_subscriber_client(self._settings).connection_pool,
