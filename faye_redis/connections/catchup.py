@@ -59,8 +59,13 @@ class CatchUp:
             connection.held = None
 
     def _read(self, connection: Connection, after: dict[str, int]) -> Batch:
-        if self._engine.has_nothing_new(after):
-            return Batch([], connection.position, complete=True, gap=False)
+        """An answer to repeat has to be read in any case; and so have the logs of subscriptions
+        that begin before its position: what is told of them below it is passed over."""
+        position = connection.position
+        plain = (connection.session.repeat_to is None
+                 and all(start == position for start in after.values()))
+        if plain and self._engine.has_nothing_new(after, position):
+            return Batch([], position, complete=True, gap=False)
         return self._engine.read(after, _READ_LIMIT)
 
     def keep_up(self, subscriber: Subscriber) -> None:

@@ -6,13 +6,13 @@ from collections import deque
 
 from .subscriber import Subscriber
 
-_LEAST = 100
+_LEAST = 20
 
 
 class Confirmations:
     """The streams that have sent what is not confirmed, in the order in which they are asked.
 
-    At most a fifth of them is asked at a tick, but at least 100: with five ticks a second each of
+    At most a fifth of them is asked at a tick, but at least 20: with five ticks a second each of
     a few is asked at every tick, each of many once a second.
     """
 

@@ -375,9 +375,9 @@ class Engine(Protocol):
         :param limit: messages at most per log; see ``Batch.complete``.
         """
 
-    def has_nothing_new(self, after: Mapping[str, int]) -> bool:
-        """Is it certain, without asking the store, that ``read`` would find nothing but what is
-        yet to be told? Never waits; False if it is not known."""
+    def has_nothing_new(self, channels: Iterable[str], position: int) -> bool:
+        """Is it certain, without asking the store, that ``read`` would find nothing after
+        ``position`` but what is yet to be told? Never waits; False if it is not known."""
 
     def follow(self, channels: Iterable[str]) -> None:
         """Have ``EngineEvents.messages`` told of these channels or patterns. Returns once every

@@ -359,3 +359,38 @@ def test_acknowledging_while_answers_are_lost(two: list[Worker], seed: int) -> N
     publishing.join()
     assert got == list(range(300))
     assert lost > 10
+
+
+def test_what_a_stream_has_read_from_the_log_does_not_come_again(two: list[Worker]) -> None:
+    """Its worker followed the channel too late to hear of the message."""
+    client_id = two[0].client("/fresh")
+    two[1].publish("/fresh", 1)
+    stream = two[0].stream(client_id)
+    eventually(lambda: stream.payloads and is_confirmed(two[0], client_id))
+    assert two[1].poll(client_id, 2, hold=0) == []
+    assert stream.data == [1]
+
+
+def test_an_answer_is_repeated_by_a_worker_that_has_not_heard_of_it(
+    two: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client_id = two[0].client("/a")
+    for number in (1, 2):  # the second worker follows the channel, and knows that it is quiet
+        assert two[1].poll(client_id, number, hold=0) == []
+    monkeypatch.setattr(two[1].engine._listener, "_handle", lambda replies: None)
+    two[0].publish("/a", "lost on its way")
+    assert two[0].poll(client_id, 3) == ["lost on its way"]
+    assert two[1].poll(client_id, 3) == ["lost on its way"]
+
+
+def test_a_message_of_which_one_notice_has_come_is_read_from_the_log(two: list[Worker]) -> None:
+    client_id = two[0].client("/a/b", "/**")
+    assert two[1].poll(client_id, 1, hold=0) == []
+    listener, keys = two[1].engine._listener, two[1].engine._keys
+    position = listener.last_id
+    assert listener.has_heard_nothing("/a/b", position)
+    notice = b"%d /a/b {}" % (position + 1)
+    listener._handle([[b"message", keys.publish_channel("/**").encode(), notice]])
+    assert not listener.has_heard_nothing("/a/b", position)
+    assert not listener.has_heard_nothing("/**", position)
+    assert listener.has_heard_nothing("/a/b", position + 1)

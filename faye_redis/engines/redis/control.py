@@ -7,7 +7,8 @@ words                                        meaning
 ``changed`` client version since             its subscriptions have changed, to this version;
                                              new ones count from message ``since`` on
 ``connected`` client connect-id              it goes on with the stream it has at this worker
-``released`` client epoch                    another worker holds it now, as of this epoch
+``released`` client epoch last               another worker holds it now, as of this epoch, and
+                                             since this was the last message id
 ``delivered`` client server epoch position   a stream that lost it had come so far
 ============================================ =================================================
 
@@ -50,7 +51,8 @@ class Control:
         elif verb == "connected":
             self._events.connected(client_id, rest[0])
         elif verb == "released":
-            self._events.released(client_id, int(rest[0]), self._heard())
+            number, last = map(int, rest)
+            self._events.released(client_id, number, max(last, self._heard()))
         elif verb == "delivered":
             server_id, epoch, position = rest
             self._handovers.answered(client_id, server_id, int(epoch), int(position))

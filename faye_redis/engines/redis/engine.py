@@ -230,9 +230,9 @@ class RedisEngine:
             self._listener.has_read(followed, cut)
         return batch
 
-    def has_nothing_new(self, after: Mapping[str, int]) -> bool:
+    def has_nothing_new(self, channels: Iterable[str], position: int) -> bool:
         return self._listener is not None and all(
-            self._listener.has_heard_nothing(name, position) for name, position in after.items())
+            self._listener.has_heard_nothing(name, position) for name in channels)
 
     @retried
     def _last_id(self) -> int:
@@ -260,7 +260,7 @@ class RedisEngine:
     ) -> Session:
         reply = self._run(
             "connect",
-            self._client_keys(client_id),
+            [*self._client_keys(client_id), self._keys.last_id],
             client_id,
             self.server_id,
             connect_id,

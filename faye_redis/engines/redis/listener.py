@@ -18,6 +18,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.connection import ConnectionPool
 from redis.exceptions import ConnectionError, RedisError
 
+from ...bayeux.channels import expand
 from ...concurrency import Event, RLock, Task, sleep, spawn
 from ...errors import EngineError, EngineUnavailable
 from ..base import Message
@@ -72,6 +73,7 @@ class Listener:
         self._closed = False
         self.connected = Event()
         self._hope = Event()
+        self._last_channel = "/"
         self.last_id = 0
         """The highest message id heard of, or the one to begin after."""
 
@@ -135,8 +137,12 @@ class Listener:
         """Is it certain that no message after ``position`` was published to the channel, but for
         what is yet to be heard?"""
         after = self._heard_after.get(name)
-        return (after is not None and after <= position and self.follows(name)
-                and self._latest.get(self._keys.publish_channel(name).encode(), 0) <= position)
+        if after is None or after > position or not self.follows(name):
+            return False
+        # A message is heard with the first of its notices; that of this channel may be to come.
+        if self.last_id > position and name in expand(self._last_channel):
+            return False
+        return self._latest.get(self._keys.publish_channel(name).encode(), 0) <= position
 
     @property
     def followed(self) -> list[str]:
@@ -259,7 +265,7 @@ class Listener:
         before = [self.last_id, *(message.id for message in batch)]
         new = [message for message, last in zip(batch, before, strict=False) if message.id != last]
         if new:
-            self.last_id = new[-1].id
+            self.last_id, self._last_channel = new[-1].id, new[-1].channel
             self._on_messages(new)
 
     def _catch_up(self, wire: Wire, channels: list[str]) -> None:
@@ -277,7 +283,7 @@ class Listener:
         batch = missed + [message for message in held if message.id not in known]
         batch = [message for message in batch if message.id > self.last_id]
         if batch:
-            self.last_id = batch[-1].id
+            self.last_id, self._last_channel = batch[-1].id, batch[-1].channel
             self._on_messages(batch)
 
 

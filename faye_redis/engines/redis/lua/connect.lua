@@ -1,5 +1,5 @@
 -- Take a client's connection over for one worker, and mark the client seen.
--- KEYS    clients:<id>, subscriptions:<id>, clients, grace
+-- KEYS    clients:<id>, subscriptions:<id>, clients, grace, last_id
 -- ARGV    client id, server id, connect id ('' if none), 1 if the connection is a socket,
 --         client_timeout in ms, lifetime of the client's keys in ms, prefix of workers' channels,
 --         position that the client acknowledges or ''
@@ -59,7 +59,7 @@ local told = {[server_id] = 1}
 local function tell(server)
   if not told[server] then
     told[server] = redis.call('PUBLISH', ARGV[7] .. server,
-      'released ' .. client_id .. ' ' .. epoch)
+      table.concat({'released', client_id, epoch, redis.call('GET', KEYS[5]) or 0}, ' '))
   end
   return told[server]
 end
