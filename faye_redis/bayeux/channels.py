@@ -6,6 +6,8 @@ from functools import lru_cache
 
 from .grammar import is_subscription
 
+_DEEP = 16  # levels beyond which nothing is remembered: it would be much
+
 HANDSHAKE = "/meta/handshake"
 CONNECT = "/meta/connect"
 DISCONNECT = "/meta/disconnect"
@@ -27,7 +29,6 @@ def _is_under(root: str, name: str) -> bool:
     return (name == root or name.startswith(root + "/")) and is_subscription(name)
 
 
-@lru_cache(maxsize=1024)
 def expand(name: str) -> tuple[str, ...]:
     """The names of every subscription that matches channel ``name``, each once.
 
@@ -37,6 +38,10 @@ def expand(name: str) -> tuple[str, ...]:
 
     :param name: a valid channel, see :func:`~faye_redis.bayeux.grammar.is_channel`.
     """
+    return _expand_often(name) if name.count("/") <= _DEEP else _expand(name)
+
+
+def _expand(name: str) -> tuple[str, ...]:
     segments = name.split("/")[1:]
     parents = ["/" + "/".join(segments[:depth]) for depth in range(1, len(segments))]
     deep = [f"{parent}/**" for parent in parents]
@@ -44,3 +49,6 @@ def expand(name: str) -> tuple[str, ...]:
     if segments[0] != "service":
         return ("/**", name, shallow, *deep)
     return (name, shallow, *deep) if parents else (name,)
+
+
+_expand_often = lru_cache(maxsize=1024)(_expand)

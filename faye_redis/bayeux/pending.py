@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from sys import intern
 from typing import TYPE_CHECKING
 
 from . import acknowledgement, advice, channels
@@ -25,7 +24,7 @@ class PendingReply:
         self.acknowledged = acknowledgement.position(exchange.message)
         """What the client says that it has received, as one of its connect replies named it; None
         unless it uses CometD's acknowledged messages extension."""
-        self.client_id: str = intern(exchange.message["clientId"])
+        self.client_id: str = exchange.message["clientId"]
         self.connect_id = connect_id(exchange.message.get("id"))
         """The message id as text; "" if there is none, or none that tells the order of two
         connects, see :func:`~faye_redis.bayeux.grammar.is_counter`."""

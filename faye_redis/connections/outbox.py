@@ -33,10 +33,15 @@ class Outbox:
     def _send(self) -> None:
         began = monotonic()
         part, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
-        for connection in part:
-            if connection.live and not connection.closed:
-                connection.flush()
-        self._taking += monotonic() - began
+        try:
+            for connection in part:
+                if connection.live and not connection.closed:
+                    connection.flush()
+        finally:
+            self._go_on(monotonic() - began)
+
+    def _go_on(self, seconds: float) -> None:
+        self._taking += seconds
         if self._waiting:
             run_later(0, self._send)
         else:

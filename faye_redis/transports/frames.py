@@ -6,7 +6,10 @@ What is anything else, or not all here yet, is left to the ``websockets`` librar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ..engines.base import Message
 
 try:
     from websockets.speedups import apply_mask
@@ -40,6 +43,20 @@ def _frame(first: int, payload: bytes) -> bytes:
     if size < 65536:
         return b"%c%c%b%b" % (first, _SHORT, size.to_bytes(2, "big"), payload)
     return b"%c%c%b%b" % (first, _LONG, size.to_bytes(8, "big"), payload)
+
+
+class SharedFrame:
+    """The sockets owed the same messages are served one after the other, and share one frame."""
+
+    __slots__ = ("bytes", "messages")
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.bytes = b""
+
+    def make(self, messages: list[Message]) -> None:
+        self.messages = messages
+        self.bytes = text_frame([message.payload for message in messages])
 
 
 def read_frame(data: bytes, at: int, limit: int) -> tuple[int, bytes, int] | None:

@@ -21,8 +21,7 @@ from array import array
 from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
-from sys import intern
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..concurrency import Watcher, run_soon, watch_read, watch_write
 from .responses import Environ
@@ -36,6 +35,11 @@ RECEIVE: Final = 16384
 SEND: Final = 65536
 WRITE_TIMEOUT: Final = 10.0
 """Seconds after which a socket that takes nothing of what waits for it is dropped."""
+
+_LONG: Final = 200
+"""Characters of a header's value beyond which it is not likely to be shared."""
+
+Value = TypeVar("Value", str, tuple[str, ...])
 
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds a peer has to close its side after we closed ours."""
@@ -74,7 +78,7 @@ class KeptRequest:
         kept = {name: value for name, value in environ.items()
                 if name not in _DROPPED and not name.startswith("HTTP_SEC_WEBSOCKET_")}
         self._names = _shared(tuple(kept))
-        self._values = tuple(intern(value) if type(value) is str else value
+        self._values = tuple(_shared(value) if type(value) is str and len(value) < _LONG else value
                              for value in kept.values())
 
     def __call__(self) -> Environ:
@@ -82,10 +86,11 @@ class KeptRequest:
         return dict(zip(self._names, self._values, strict=True))
 
 
-@lru_cache(maxsize=256)
-def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The same object for equal tuples."""
-    return names
+@lru_cache(maxsize=4096)
+def _shared(value: Value) -> Value:
+    """The same object for equal ones. Not ``sys.intern``: in Python 3.12.0 to 3.12.6 it keeps a
+    string for ever."""
+    return value
 
 
 class Deed(Enum):

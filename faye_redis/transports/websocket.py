@@ -25,7 +25,7 @@ from websockets.server import ServerProtocol
 from ..bayeux.messages import parse
 from ..concurrency import monotonic, run_soon, sleep, spawn
 from ..errors import BadRequest, Superseded
-from .frames import PONG, ping_frame, read_frame, text_frame
+from .frames import PONG, SharedFrame, ping_frame, read_frame, text_frame
 from .responses import Environ
 from .sockets import Deed, KeptRequest, State, TakenSocket
 
@@ -65,21 +65,7 @@ _INVALID_UTF8: Final = (CloseCode.INVALID_DATA, "invalid UTF-8")
 log = logging.getLogger("faye_redis.websocket")
 
 
-class _SharedFrame:
-    """The sockets owed the same messages are served one after the other, and share one frame."""
-
-    __slots__ = ("bytes", "messages")
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.bytes = b""
-
-    def make(self, messages: list[Message]) -> None:
-        self.messages = messages
-        self.bytes = text_frame([message.payload for message in messages])
-
-
-_shared = _SharedFrame()
+_shared = SharedFrame()
 _NOTHING: list[bytes] = []
 
 
@@ -109,9 +95,9 @@ def _size_on_wire(frame: Frame) -> int:
 class WebSocket(TakenSocket):
     """One open WebSocket: a ``Stream`` of ``connections``, a ``Link`` of the server."""
 
-    __slots__ = ("_alive", "_answers", "_checkpoint", "_fragments", "_inbox", "_leave", "_parts",
-                 "_pings", "_protocol", "_publishing", "_speak_by", "_transport", "_unconfirmed",
-                 "_unread", "request")
+    __slots__ = ("_alive", "_answers", "_checkpoint", "_deferred", "_fragments", "_inbox",
+                 "_leave", "_parts", "_pings", "_protocol", "_publishing", "_speak_by",
+                 "_transport", "_unconfirmed", "_unread", "request")
 
     confirms = True
 
@@ -126,6 +112,7 @@ class WebSocket(TakenSocket):
         self._protocol: ServerProtocol | None = None  # None: between two messages
         self._unread = 0  # bytes given to the protocol since its last whole frame
         self._inbox: list[bytes] | None = None  # None: no message is being handled or waits
+        self._deferred = False  # the inbox waits until everything published has been answered
         self._publishing = 0  # messages published in place whose replies are to come
         self._answers: list[bytes] = _NOTHING  # those that have come, to be sent in one piece
         self._fragments: bytearray | None = None  # a message whose last frame has not come
@@ -301,11 +288,14 @@ class WebSocket(TakenSocket):
         except UnicodeDecodeError:
             return _INVALID_UTF8
         self._speak_by = inf
+        if self._leave is not None:
+            return None  # it would only put off the end
         if self._inbox is not None:
             self._inbox.append(message)
         elif not self._publish_in_place(message):
             self._inbox = [message]
-            if not self._publishing:
+            self._deferred = bool(self._publishing or self._answers)
+            if not self._deferred:
                 spawn(self._handle_all)
         return None
 
@@ -354,13 +344,15 @@ class WebSocket(TakenSocket):
     def _send_answers(self) -> None:
         answers, self._answers = self._answers, _NOTHING
         self.write(b"".join(answers))
-        if self._publishing == 0 and self._inbox is not None:
+        if self._deferred and not self._publishing:
+            self._deferred = False
             spawn(self._handle_all)
         self._leave_if_idle()
         self.update_reading()
 
     def _leave_if_idle(self) -> None:
-        if self._leave is not None and self._inbox is None and not self._publishing:
+        busy = self._inbox is not None or self._publishing or self._answers
+        if self._leave is not None and not busy:
             self._fail(*self._leave)
 
     def _handle_all(self) -> None:

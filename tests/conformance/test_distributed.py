@@ -12,6 +12,7 @@ import gevent
 import pytest
 import redis
 
+from faye_redis.engines.base import Message
 from faye_redis.errors import EngineUnavailable, UnknownClient
 from faye_redis.settings import EngineSettings
 from support.redis_server import RedisServer
@@ -369,6 +370,21 @@ def test_what_a_stream_has_read_from_the_log_does_not_come_again(two: list[Worke
     eventually(lambda: stream.payloads and is_confirmed(two[0], client_id))
     assert two[1].poll(client_id, 2, hold=0) == []
     assert stream.data == [1]
+
+
+def test_what_was_heard_and_what_was_missed_is_passed_on_in_order(
+    two: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is followed while the listener recovers is not among what it reads."""
+    listener = two[0].engine._listener
+    heard: list[int] = []
+    monkeypatch.setattr(listener, "_on_messages", lambda batch: heard.extend(m.id for m in batch))
+    last = listener.last_id
+    made = [Message(last + number, "/a", b"{}") for number in range(1, 5)]
+    monkeypatch.setattr(listener, "_recover", lambda channels, position: [made[1], made[3]])
+    monkeypatch.setattr(listener, "_held", [made[0], made[1], made[2]])
+    listener._catch_up(listener._wire, [])
+    assert heard == [message.id for message in made]
 
 
 def test_an_answer_is_repeated_by_a_worker_that_has_not_heard_of_it(

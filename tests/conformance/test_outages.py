@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from faye_redis.concurrency import monotonic
+from faye_redis.engines import create_engine
 from faye_redis.errors import UnknownClient
 from faye_redis.settings import EngineSettings
 from support.waiting import eventually
@@ -94,6 +96,21 @@ def test_the_first_call_after_an_outage_does_not_wait_for_a_heartbeat(engine: An
     go_back(engine, client_id)
     engine._heartbeat._last = monotonic() - OUTAGE / 1000
     engine.touch(client_id)
+
+
+def test_clean_up_by_command_right_after_an_outage(
+    make_engine: MakeEngine, redis_settings: EngineSettings, engine: Any
+) -> None:
+    """It may come before the first heartbeat."""
+    known, lost = engine.create_client(), engine.create_client()
+    engine._heartbeat.close()
+    go_back(engine, known, silent=29_000)
+    go_back(engine, lost, silent=31_000)
+    command = create_engine(replace(redis_settings, client_timeout=30))
+    assert command.cleanup_expired() == 1
+    command.close()
+    engine._heartbeat._last = monotonic() - OUTAGE / 1000
+    engine.touch(known)
 
 
 def test_messages_are_kept_as_long_as_clients_may_come_back_for_them(engine: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -50,8 +51,9 @@ class Batches:
     """Sends commands that are safe to repeat: scripts that do the same thing once.
 
     Guarantee: commands are carried out in the order in which they were submitted, each at least
-    once if it is answered, also when the connection breaks and they are sent again. Each is
-    answered within ``operation_timeout``, by an error if it must be.
+    once if it is answered, also when the connection breaks and they are sent again (only a SCRIPT
+    FLUSH in the middle of a batch can change the order). Each is answered within
+    ``operation_timeout``, by an error if it must be.
 
     :param pool: makes the connection.
     :param load: has the server know all scripts; called on every new connection.
@@ -66,10 +68,18 @@ class Batches:
         self._attempt_seconds = max(settings.read_timeout, settings.write_timeout)
         self._backoff = ExponentialWithJitterBackoff(
             cap=settings.operation_timeout, base=settings.retry_delay)
+        self._begin()
+
+    def _begin(self) -> None:
         self._queue: deque[_Command] = deque()
         self._sent: deque[_Command] = deque()
+        self._again: list[_Command] = []
+        """Answered by "not now", and before what is in ``_sent``."""
         self._wanted = Event()
         self._wire: Wire | None = None
+        self._is_proven = False
+        """Has the connection answered anything?"""
+        self._pid = os.getpid()
         self._task: Task | None = None
 
     def submit(self, packed: bytes, done: Done) -> None:
@@ -77,6 +87,8 @@ class Batches:
 
         :param done: called with the reply, or with a ``RedisError``; must neither wait nor raise.
         """
+        if self._pid != os.getpid():
+            self._forget_parent()
         until = monotonic() + self._settings.operation_timeout
         self._queue.append(_Command(packed, done, until))
         if self._task is None:
@@ -136,7 +148,9 @@ class Batches:
                 self._wanted.clear()
                 self._wanted.wait()
             try:
-                self._exchange()
+                self._drop_expired()
+                if self._queue:
+                    self._exchange()
             except RedisError as error:
                 self._recover(error)
             except Exception as error:  # whatever it is: nobody may wait for ever
@@ -147,30 +161,29 @@ class Batches:
         wire = self._wire or self._connect()
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST))]
         self._sent.extend(batch)
-        wire.send(b"".join([command.packed for command in batch]))
-        again: list[tuple[_Command, RedisError]] = []
+        wire.send(b"".join([command.packed for command in batch]), self._attempt_seconds)
+        refusal: RedisError | None = None
         while self._sent:
-            seconds = min(self._attempt_seconds, self._sent[0].until - monotonic())
-            for reply in wire.receive(max(seconds, 0.001)):
+            for reply in wire.receive(self._attempt_seconds, self._sent[0].until):
                 command = self._sent.popleft()
                 if isinstance(reply, (ConnectionError, NoScriptError)):  # LOADING is one, too
-                    again.append((command, reply))
+                    self._again.append(command)
+                    refusal = reply
                 else:
                     command.done(reply)
-        if again:
-            self._sent.extend(command for command, _ in again)
-            raise again[-1][1]
+        if refusal:
+            raise refusal
+        self._is_proven = True
 
     def _connect(self) -> Wire:
         seconds = self._queue[0].until - monotonic()
         try:
             with deadline(max(seconds, 0.001)):
-                wire = Wire(self._pool)
-                self._load(wire)
+                self._wire = Wire(self._pool)
+                self._load(self._wire)
         except builtins.TimeoutError:
             raise TimeoutError("Timeout connecting to server") from None
-        self._wire = wire
-        return wire
+        return self._wire
 
     # Failures
 
@@ -179,11 +192,26 @@ class Batches:
         if self._wire is not None:
             self._wire.close()
             self._wire = None
-        self._queue.extendleft(reversed(self._sent))
+        self._queue.extendleft(reversed([*self._again, *self._sent]))
+        self._again.clear()
         self._sent.clear()
+        self._is_proven = False
+
+    def _drop_expired(self) -> None:
+        now = monotonic()
+        while self._queue and self._queue[0].until <= now:
+            self._queue.popleft().done(TimeoutError("Timeout waiting for other commands"))
+
+    def _forget_parent(self) -> None:
+        """This is a child by fork: connection, greenlet and commands are those of the parent."""
+        if self._wire is not None:
+            self._wire.close()
+        self._begin()
 
     def _recover(self, error: RedisError) -> None:
-        """Send again what still has time for it; the rest has failed. Waits a little."""
+        """Send again what still has time for it; the rest has failed. Waits a little, but not for a
+        connection that had worked: most often the server has closed it because it was idle."""
+        at_once = self._is_proven or isinstance(error, NoScriptError)
         self._take_back()
         latest = monotonic() + self._attempt_seconds
         for command in self._queue:
@@ -191,7 +219,7 @@ class Batches:
         final = isinstance(error, AuthenticationError)
         self._fail(lambda one: final or one.attempts > self._settings.max_retries
                    or one.until < latest, error)
-        if self._queue and not isinstance(error, NoScriptError):
+        if self._queue and not at_once:
             first = self._queue[0]
             sleep(max(0.0, min(self._backoff.compute(first.attempts), first.until - latest)))
 

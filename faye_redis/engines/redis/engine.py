@@ -68,9 +68,11 @@ class RedisEngine:
         self._heartbeat = Heartbeat(
             self._redis, self._scripts, self._keys, settings, self._lifetimes)
         self._publishing = Publishing(self._keys, self._scripts, settings)
-        self._batches = Batches(
-            create_subscriber_client(settings).connection_pool, settings, self._scripts.load_on)
-        self._logs = Logs(self._batches, self._keys)
+        pool = create_subscriber_client(settings).connection_pool
+        self._batches = Batches(pool, settings, self._scripts.load_on)
+        # Logs may be long: what is read must not hold up what is published.
+        self._reads = Batches(pool, settings, lambda wire: None)
+        self._logs = Logs(self._reads, self._keys)
         self._events: EngineEvents | None = None
         self._listener: Listener | None = None
         self._recent = RecentSubscriptions(settings.restore_window)
@@ -113,6 +115,7 @@ class RedisEngine:
             self._listener.close()
             self._listener = None
         self._batches.close()
+        self._reads.close()
         self._redis.close()
 
     def _run(self, verb: str, keys: Sequence[str], *args: Any) -> Any:

@@ -73,7 +73,8 @@ class Listener:
         self._closed = False
         self.connected = Event()
         self._hope = Event()
-        self._last_channel = "/"
+        self._last = Message(0, "/", b"")
+        """The message that was passed on last; not all of its notices may have come."""
         self.last_id = 0
         """The highest message id heard of, or the one to begin after."""
 
@@ -140,7 +141,7 @@ class Listener:
         if after is None or after > position or not self.follows(name):
             return False
         # A message is heard with the first of its notices; that of this channel may be to come.
-        if self.last_id > position and name in expand(self._last_channel):
+        if self._last.id > position and name in expand(self._last.channel):
             return False
         return self._latest.get(self._keys.publish_channel(name).encode(), 0) <= position
 
@@ -238,7 +239,7 @@ class Listener:
             kind, channel, data = reply[0], reply[1], reply[-1]
             if kind == b"message" and channel != self._control:
                 message = _message(data)
-                self._latest[channel] = message.id
+                self._latest[channel] = max(message.id, self._latest.get(channel, 0))
                 batch.append(message)
                 continue
             self._hear(batch)
@@ -262,11 +263,15 @@ class Listener:
         if self._held is not None:
             self._held += batch
             return
-        before = [self.last_id, *(message.id for message in batch)]
+        before = [self._last.id, *(message.id for message in batch)]
         new = [message for message, last in zip(batch, before, strict=False) if message.id != last]
         if new:
-            self.last_id, self._last_channel = new[-1].id, new[-1].channel
-            self._on_messages(new)
+            self._pass_on(new)
+
+    def _pass_on(self, batch: list[Message]) -> None:
+        self._last = batch[-1]
+        self.last_id = max(self.last_id, self._last.id)
+        self._on_messages(batch)
 
     def _catch_up(self, wire: Wire, channels: list[str]) -> None:
         """After a reconnect: what was missed first, then what has come since."""
@@ -281,10 +286,10 @@ class Listener:
         held, self._held = self._held or [], None
         known = {message.id for message in missed}
         batch = missed + [message for message in held if message.id not in known]
-        batch = [message for message in batch if message.id > self.last_id]
+        # What was followed only after ``missed`` was asked for is in ``held`` alone.
+        batch = sorted(message for message in batch if message.id > self.last_id)
         if batch:
-            self.last_id, self._last_channel = batch[-1].id, batch[-1].channel
-            self._on_messages(batch)
+            self._pass_on(batch)
 
 
 def _message(notice: bytes) -> Message:

@@ -14,6 +14,7 @@ from .wire import bulk
 
 _OPERATION_MS = 60_000
 _CHANNELS = 1024  # of which the constant part is kept
+_DEEP = 16  # levels beyond which it is large, and the channel hardly one of those much used
 
 
 class Publishing:
@@ -37,7 +38,8 @@ class Publishing:
         :param heard: the highest message id that this worker knows of.
         :param restore_ms: for how long after a loss of data messages are logged for nobody.
         """
-        head, middle, tail = self._parts(channel, restore_ms)
+        pack = self._parts if channel.count("/") <= _DEEP else self._pack
+        head, middle, tail = pack(channel, restore_ms)
         key = self._keys.operation(operation).encode()
         return b"".join((head, bulk(key), middle, bulk(payload), bulk(b"%d" % heard), tail))
 

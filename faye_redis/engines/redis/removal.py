@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...settings import EngineSettings
 
 _LOCK_SECONDS = 30
+_OUTAGE_MS = 5000  # without any worker; as in ``destroy.lua``
 _SCAN_COUNT = 500
 _ESCAPED = re.compile(r"[*?\[\]\\^]")
 
@@ -62,7 +63,7 @@ class Removal:
         with self._redis.pipeline(transaction=False) as pipeline:
             for id in client_ids:
                 keys = [self._keys.client(id), self._keys.subscriptions(id), self._keys.clients,
-                        self._keys.grace]
+                        self._keys.grace, self._keys.alive]
                 self._scripts.run("destroy", keys, id, *args, pipeline=pipeline)
             return pipeline.execute()
 
@@ -107,8 +108,11 @@ class Removal:
     def _oldest(self) -> list[str]:
         """The next batch of clients whose time is up."""
         seconds, micros = self._redis.time()
-        now = int(self._redis.get(self._keys.grace) or seconds * 1000 + micros // 1000)
-        limit = now - round(self._settings.client_timeout * 1000)
+        grace, alive = self._redis.mget(self._keys.grace, self._keys.alive)
+        now = seconds * 1000 + micros // 1000
+        if alive and now - int(alive) > _OUTAGE_MS:
+            grace = grace or alive
+        limit = int(grace or now) - round(self._settings.client_timeout * 1000)
         ids = self._redis.zrange(
             self._keys.clients, "-inf", f"({limit}", byscore=True,
             offset=0, num=self._settings.cleanup_batch_size,

@@ -7,11 +7,14 @@ hiredis takes apart all that one read brings, which costs a tenth of a command a
 from __future__ import annotations
 
 import builtins
+from math import inf
 from typing import Any
 
 import hiredis
 from redis.connection import ConnectionPool
 from redis.exceptions import ConnectionError, TimeoutError
+
+from ...concurrency import monotonic
 
 _RECEIVE = 262_144  # bytes read at once
 _INCOMPLETE = object()
@@ -34,8 +37,9 @@ class Wire:
             replyError=connection._parser.parse_error, notEnoughData=_INCOMPLETE)
         self._buffer = bytearray(_RECEIVE)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, seconds: float = 1.0) -> None:
         """:raises redis.ConnectionError, redis.TimeoutError: not all of it was sent."""
+        self._sock.settimeout(seconds)
         try:
             self._sock.sendall(data)
         except builtins.TimeoutError:
@@ -43,15 +47,17 @@ class Wire:
         except OSError as error:
             raise ConnectionError(f"Error while writing to socket: {error}") from None
 
-    def receive(self, seconds: float) -> list[Any]:
+    def receive(self, seconds: float, until: float = inf) -> list[Any]:
         """What has come, at least one reply; a refusal of Redis is a ``RedisError`` among them.
 
-        :raises redis.TimeoutError: nothing came for so long.
+        :param seconds: longest silence.
+        :param until: by when a whole reply must have come, by the monotonic clock.
+        :raises redis.TimeoutError: it was silent for so long, or too slow.
         :raises redis.ConnectionError: the connection is gone.
         """
-        self._sock.settimeout(seconds)
         replies: list[Any] = []
         while not replies:
+            self._sock.settimeout(max(0.001, min(seconds, until - monotonic())))
             self._feed()
             while (reply := self._reader.gets()) is not _INCOMPLETE:
                 replies.append(reply)

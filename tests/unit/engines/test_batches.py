@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.connection import ConnectionPool
+from redis.retry import Retry
 
 from faults.proxy import Proxy
 from faye_redis.concurrency import monotonic
@@ -185,3 +189,66 @@ def test_closing_gives_up_and_a_later_command_connects_again(
         call.get(timeout=1)
     proxy.heal()
     assert batches.call(pack("PING")) == b"PONG"
+
+
+@pytest.mark.parametrize("refusal", [b"-LOADING not yet", b"-NOSCRIPT no such script"])
+def test_what_was_told_to_wait_is_not_forgotten_when_the_connection_breaks(
+    make: Make, refusal: bytes
+) -> None:
+    """The first connection answers one of two commands, with a refusal, and ends; from then on
+    there is nobody."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        peer, _ = listener.accept()
+        peer.recv(65536)
+        peer.sendall(refusal + b"\r\n")
+        peer.close()
+        listener.close()
+    server = gevent.spawn(serve)
+    settings = EngineSettings(type="redis", port=listener.getsockname()[1], operation_timeout=1.0,
+                              read_timeout=0.3, write_timeout=0.3, retry_delay=0.05)
+    pool = ConnectionPool(host="127.0.0.1", port=settings.port, protocol=2, driver_info=None,
+                          socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
+    batches = Batches(pool, settings, lambda wire: None)
+    replies: list[Any] = []
+    for _ in range(2):
+        batches.submit(pack("PING"), replies.append)
+    server.join()
+    eventually(lambda: len(replies) == 2)
+    assert all(isinstance(reply, redis.RedisError) for reply in replies)
+    batches.close()
+
+
+def test_a_reply_that_trickles_in_does_not_last_longer_than_allowed(make: Make) -> None:
+    with RedisServer() as server, Proxy(("127.0.0.1", server.port)) as slow:
+        redis.Redis(port=server.port).set("big", b"x" * 200_000)
+        batches = make(slow.port, max_retries=0)
+        batches.call(pack("PING"))
+        slow.throttle(20_000)
+        began = monotonic()
+        with pytest.raises(redis.TimeoutError):
+            batches.call(pack("GET", "big"))
+        assert monotonic() - began < 1.5 + 0.5
+
+
+def test_an_idle_connection_that_was_closed_costs_no_pause(
+    make: Make, redis_server: RedisServer
+) -> None:
+    batches = make(redis_server.port, retry_delay=5, operation_timeout=20)
+    for _ in range(3):
+        batches.call(pack("PING"))
+        redis.Redis(port=redis_server.port).client_kill_filter(_type="normal", skipme=True)
+        began = monotonic()
+        assert batches.call(pack("PING")) == b"PONG"
+        assert monotonic() - began < 1
+
+
+def test_a_child_by_fork_has_a_connection_of_its_own(
+    make: Make, redis_server: RedisServer
+) -> None:
+    batches = make(redis_server.port)
+    batches.call(pack("PING"))
+    wire, batches._pid = batches._wire, 0  # as it is seen by a child
+    assert batches.call(pack("PING")) == b"PONG"
+    assert batches._wire is not wire

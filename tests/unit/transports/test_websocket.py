@@ -235,6 +235,39 @@ def test_close_waits_for_the_reply_to_a_publish(site: Site) -> None:
     assert peer.close_code() == 1000
 
 
+def test_what_comes_between_a_reply_and_its_sending_is_handled_once(site: Site) -> None:
+    peer = site.websocket()
+    stream = bound(site, peer)
+    peer.text({"channel": "/soon"})
+    eventually(lambda: site.server.unanswered)
+    site.server.answer_all()
+    stream.received(frame(TEXT, b'{"channel":"/wait"}'))  # in the same turn of the hub
+    eventually(lambda: "/wait" in site.channels)
+    peer.text({"channel": "/soon"})
+    peer.send(frame(PING, b"seen"))
+    assert peer.replies()[0]["channel"] == "/soon"
+    assert peer.frame() == (PONG, b"seen")
+    assert site.server.unanswered == []  # not ahead of what is being handled
+    site.server.gate.set()
+    assert peer.replies()[0]["channel"] == "/wait"
+    eventually(lambda: "/soon" in site.channels[-1:])
+
+
+def test_a_publisher_that_goes_on_does_not_put_off_the_end(site: Site) -> None:
+    peer = site.websocket()
+    stream = bound(site, peer)
+    peer.text({"channel": "/soon"})
+    eventually(lambda: site.server.unanswered)
+    stream.close(1001, "")
+    peer.text({"channel": "/soon"})
+    peer.send(frame(PING, b"seen"))
+    assert peer.frame() == (PONG, b"seen")
+    assert len(site.server.unanswered) == 1
+    site.server.answer_all()
+    assert peer.replies()[0]["channel"] == "/soon"
+    assert peer.close_code() == 1001
+
+
 def test_reply_to_a_publisher_that_is_gone(site: Site) -> None:
     peer = site.websocket()
     stream = bound(site, peer)

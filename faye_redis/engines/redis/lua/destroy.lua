@@ -1,19 +1,21 @@
 -- Remove a client; first of two steps. The second (leave.lua, then the client's last two keys)
 -- is repeated by clean-up if the worker dies between them: the score 0 marks what is unfinished.
--- KEYS    clients:<id>, subscriptions:<id>, clients, grace
+-- KEYS    clients:<id>, subscriptions:<id>, clients, grace, alive
 -- ARGV    client id, client_timeout in ms, prefix of workers' channels, name of this call, 'expired'
---         to remove it only if it has expired
+--         to remove it only if it has expired: time without any worker does not count
 -- Returns {1 if this call removed the client else 0, channels ...}, or {-1} if there is nothing to
 --         do
 -- Tells   the workers that hold the client or have a stream of it: "destroyed"
 -- Guarantee: atomic; repeating a call gives the same answer until the second step is done; exactly
 -- one of several calls is told 1.
+local OUTAGE = 5000  -- ms without any worker
 local CALL = ''  -- field beside the channels: which call has removed the client
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = redis.call('ZSCORE', KEYS[3], ARGV[1])
-local expired = seen and tonumber(seen) < now - ARGV[2]
-  and tonumber(seen) < (redis.call('GET', KEYS[4]) or now) - ARGV[2]
+local alive = redis.call('GET', KEYS[5])
+alive = alive and now - alive > OUTAGE and alive
+local expired = seen and tonumber(seen) < (redis.call('GET', KEYS[4]) or alive or now) - ARGV[2]
 local repeated = redis.call('HGET', KEYS[2], CALL) == ARGV[4]
 if not repeated and (not seen or expired ~= (ARGV[5] == 'expired')) then
   return {-1}
