@@ -410,3 +410,26 @@ def test_a_message_of_which_one_notice_has_come_is_read_from_the_log(two: list[W
     assert not listener.has_heard_nothing("/a/b", position)
     assert not listener.has_heard_nothing("/**", position)
     assert listener.has_heard_nothing("/a/b", position + 1)
+
+
+def test_a_stream_that_has_ended_does_not_go_on_with_its_worker(
+    two: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The word "delivered" is lost, and the worker of the stream has gone on since."""
+    client_id = two[0].client("/a")
+    stream = two[0].stream(client_id)
+    two[1].publish("/a", "by stream")
+    eventually(lambda: stream.payloads and is_confirmed(two[0], client_id))
+    eventually(lambda: two[0].connections._clients[client_id].follows)
+    eventually(lambda: not two[0].connections._positions._joining)
+
+    def hear_nothing(_: str, owed: Any) -> list[None]:
+        eventually(lambda: not two[0].connections._positions.ending)
+        two[0].publish("/a", "after it")
+        last = two[0].engine._last_id()
+        key = two[0].engine._keys.server(two[0].engine.server_id)
+        eventually(lambda: int(two[0].engine._redis.hget(key, "position")) >= last)
+        return [None] * len(owed)
+    monkeypatch.setattr(two[1].engine._handovers, "wait", hear_nothing)
+    assert two[1].poll(client_id, 2) == ["after it"]
+    assert stream.data == ["by stream"]

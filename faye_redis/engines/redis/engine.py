@@ -341,17 +341,33 @@ class RedisEngine:
     def release(self, client_id: str, session: Session, stream: bool) -> int:
         answers = self._handovers.wait(client_id, session.owed)
         silent = [one for one, answer in zip(session.owed, answers, strict=True) if answer is None]
-        left = [self._last_position(one.server_id) for one in silent if one.follows]
-        position = max([session.cursor, *left, *filter(None, answers)])
+        position = max([session.cursor, *filter(None, answers)])
         if silent:
+            position = max(position, self._left_by(client_id, silent))
             standing = Standing.OWN if stream else Standing.TAKEN
             self.save([Progress(client_id, session.epoch, session.version, position, standing)])
         return position
 
+    def _left_by(self, client_id: str, streams: Sequence[Owed]) -> int:
+        """How far streams had come whose answer did not arrive.
+
+        What their workers wrote once a second comes first: it holds for a stream only as long as
+        that is still owed. One that is not has moved the cursor, although its word was lost.
+        """
+        written = {one: self._last_position(one.server_id) for one in streams if one.follows}
+        cursor, owed = self._cursor_and_owed(client_id)
+        left = [position for one, position in written.items()
+                if f"{one.server_id}/{one.epoch}" in owed]
+        return max([cursor, *left])
+
     @retried
     def _last_position(self, server_id: str) -> int:
-        """What a worker that is gone has left; each wrote its own once a second."""
         return int(self._redis.hget(self._keys.server(server_id), "position") or 0)
+
+    @retried
+    def _cursor_and_owed(self, client_id: str) -> tuple[int, list[str]]:
+        found: list[Any] = self._redis.hmget(self._keys.client(client_id), "cursor", "owed")
+        return int(found[0] or 0), (found[1] or b"").decode().split()
 
     # The life of the worker
 
