@@ -13,7 +13,6 @@ the one before. They order all messages of one store and are the positions of cu
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -24,8 +23,6 @@ from ..errors import EngineError
 if TYPE_CHECKING:
     from ..settings import EngineSettings
 
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_LONGEST_COUNTER = 16  # digits of the largest integer that JavaScript counts exactly
 _RETENTION_MARGIN = 60.0  # seconds: clean-up runs late, a client reads slowly
 
 class Message(NamedTuple):
@@ -138,26 +135,6 @@ class Snapshot(NamedTuple):
     open: bool
     """The connection is still open."""
     acknowledges: bool
-
-
-def new_client_id() -> str:
-    """160 bits from the system's random source in base 36, as Faye's ids: 31 of ``[a-z0-9]``."""
-    number, digits = secrets.randbits(160), ""
-    for _ in range(31):
-        number, digit = divmod(number, 36)
-        digits += _DIGITS[digit]
-    return digits
-
-
-def precedes(connect_id: str, latest: str) -> bool:
-    """Is ``connect_id`` an older request than ``latest``?
-
-    Clients number their messages (Faye in base 36, CometD in base 10), so a longer id is later.
-    Ids too long for a counter have no order; each is then taken for a new one.
-    """
-    if not connect_id or max(len(connect_id), len(latest)) > _LONGEST_COUNTER:
-        return False
-    return (len(connect_id), connect_id) < (len(latest), latest)
 
 
 def log_retention(settings: EngineSettings) -> float:
@@ -319,8 +296,8 @@ class Engine(Protocol):
     ) -> Session:
         """Take the client's connection over for this worker and mark the client seen.
 
-        A ``connect_id`` after the latest one (see :func:`precedes`) confirms what that was
-        answered with. An equal one asks for the same answer again (``Session.repeat_to``), or
+        A ``connect_id`` after the latest one (see :func:`~faye_redis.engines.ids.precedes`)
+        confirms what that was answered with. An equal one asks for the same answer again (``Session.repeat_to``), or
         takes over from a request still held. An empty one is always the next.
 
         :param stream: the connection is a socket that stays, not a poll. It never repeats: what

@@ -23,10 +23,9 @@ from .base import (
     Verdict,
     log_retention,
     merge,
-    new_client_id,
-    precedes,
 )
 from .handover import Handovers
+from .ids import new_client_id, precedes
 
 if TYPE_CHECKING:
     from ..settings import EngineSettings

@@ -22,9 +22,9 @@ from ..base import (
     Session,
     Standing,
     Verdict,
-    new_client_id,
 )
 from ..handover import Handovers
+from ..ids import new_client_id
 from .batches import Batches
 from .client import check, create_client, create_subscriber_client, retried
 from .control import Control
