@@ -88,7 +88,7 @@ class EngineSettings:
         text("1 to 64 of the characters A-Z a-z 0-9 _ . -", r"[A-Za-z0-9_.-]{1,64}"),
         "Prefix of every key; servers with the same one are one cluster", True))
     pool_size: int = field(default=5, metadata=_about(
-        whole(1), "Connections for commands, per worker", True))
+        whole(1), "Connections of the pool, per worker; three more publish, read and listen", True))
     pool_timeout: float = field(default=5, metadata=_about(
         seconds(), "Longest wait for a free connection (`operation_timeout` ends it, too)", True))
     connect_timeout: float = field(default=1, metadata=_about(

@@ -297,8 +297,9 @@ class Engine(Protocol):
         """Take the client's connection over for this worker and mark the client seen.
 
         A ``connect_id`` after the latest one (see :func:`~faye_redis.engines.ids.precedes`)
-        confirms what that was answered with. An equal one asks for the same answer again (``Session.repeat_to``), or
-        takes over from a request still held. An empty one is always the next.
+        confirms what that was answered with. An equal one asks for the same answer again
+        (``Session.repeat_to``), or takes over from a request still held. An empty one is always
+        the next.
 
         :param stream: the connection is a socket that stays, not a poll. It never repeats: what
             was sent and not confirmed is sent again; without a connect id it confirms nothing.
