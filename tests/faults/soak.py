@@ -2,7 +2,7 @@
 
 ``contrib/soak --matrix`` injects every fault of the matrix and prints a table; ``contrib/soak``
 runs clients that come and go, with a random fault every few seconds, and compares what workers
-and Redis hold after the first minute with what they hold at the end.
+and Redis hold after the first minute of it with what they hold at the end.
 """
 
 from __future__ import annotations
@@ -94,15 +94,13 @@ def _table(rows: list[list[str]]) -> str:
 
 def _soak(faults: Sequence[Fault], load: Load, options: argparse.Namespace) -> int:
     rng = random.Random(options.seed)
-    end = monotonic() + options.minutes * 60
     with Cluster() as cluster:
         run = Run(cluster, load, options.seed)
         run.start()
         churn = gevent.spawn(_churn, run)
+        _inject_for(60, faults, rng, cluster, run, options.seconds)
         before = _settled(cluster, "after the first minute")
-        while monotonic() < end:
-            gevent.sleep(rng.uniform(*CALM_SECONDS))
-            _inject(rng.choice(faults), cluster, run, options.seconds)
+        _inject_for(options.minutes * 60 - 60, faults, rng, cluster, run, options.seconds)
         after = _settled(cluster, "at the end")
         churn.kill()
         run.stop_publishing(patience=60)
@@ -132,6 +130,16 @@ def _growth(before: dict[str, float], after: dict[str, float]) -> list[str]:
     print("ratio:", ratios)
     return [f"{name} grew to {ratio} of what they were"
             for name, ratio in ratios.items() if ratio > MOST_CHANGE]
+
+
+def _inject_for(
+    duration: float, faults: Sequence[Fault], rng: random.Random, cluster: Cluster, run: Run,
+    seconds: float,
+) -> None:
+    end = monotonic() + duration
+    while monotonic() < end:
+        gevent.sleep(rng.uniform(*CALM_SECONDS))
+        _inject(rng.choice(faults), cluster, run, seconds)
 
 
 def _inject(fault: Fault, cluster: Cluster, run: Run, seconds: float) -> None:

@@ -27,6 +27,7 @@ from .wire import Wire, pack
 
 log = logging.getLogger("faye_redis.listener")
 
+_RECEIVE = 262_144  # bytes at once: the more messages are handed on together, the better
 _IDLE_SECONDS = 5.0  # silence after which the connection has to answer a PING within as long
 
 
@@ -193,7 +194,7 @@ class Listener:
 
     def _connect(self) -> None:
         again = self._wire is not None
-        self._wire = wire = Wire(self._pool)
+        self._wire = wire = Wire(self._pool, _RECEIVE)
         with self._writing:
             for confirmed in self._followed.values():
                 confirmed.clear()

@@ -16,7 +16,6 @@ from redis.exceptions import ConnectionError, TimeoutError
 
 from ...concurrency import monotonic
 
-_RECEIVE = 262_144  # bytes read at once
 _INCOMPLETE = object()
 
 
@@ -24,10 +23,11 @@ class Wire:
     """An open connection of its own, outside the pool.
 
     :param pool: knows how to make one.
+    :param size: bytes read at once.
     :raises redis.RedisError: it cannot be made.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, size: int = 65_536) -> None:
         # Not ``pool.make_connection``: that counts, and refuses after some hundred failures.
         connection: Any = pool.connection_class(**pool.connection_kwargs)
         connection.connect()
@@ -35,7 +35,7 @@ class Wire:
         self._sock = connection._sock
         self._reader: Any = hiredis.Reader(
             replyError=connection._parser.parse_error, notEnoughData=_INCOMPLETE)
-        self._buffer = bytearray(_RECEIVE)
+        self._buffer = bytearray(size)
 
     def send(self, data: bytes, seconds: float = 1.0) -> None:
         """:raises redis.ConnectionError, redis.TimeoutError: not all of it was sent."""
