@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -69,19 +69,22 @@ class Peer:
         with (self._directory / "log").open("wb") as log:
             self._process = spawn(self._command, stdout=log, stderr=log, env=self._env)
         try:
-            eventually(self._listens, timeout=30)
+            eventually(self._answers, timeout=30)
         except BaseException:
             self.__exit__()
             raise
         return self
 
-    def _listens(self) -> bool:
+    def _answers(self) -> bool:
+        """Any answer will do; it shows that the workers are there, whose CPU is to be measured.
+        gunicorn listens before it has one."""
         assert self._process is not None
         if self._process.poll() is not None:
             raise RuntimeError(f"{self._command[0]} ended:\n{self.log}")
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), 5).close()
-            return True
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with contextlib.suppress(OSError), contextlib.closing(connection):
+            connection.request("GET", "/")
+            return connection.getresponse().status > 0
         return False
 
     def __exit__(self, *exc_info: object) -> None:
