@@ -83,7 +83,7 @@ class Peer:
             raise RuntimeError(f"{self._command[0]} ended:\n{self.log}")
         connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         with contextlib.suppress(OSError), contextlib.closing(connection):
-            connection.request("GET", "/")
+            connection.request("GET", "/bayeux")  # npm faye answers nowhere else
             return connection.getresponse().status > 0
         return False
 
