@@ -172,6 +172,7 @@ def test_the_server_that_holds_a_removed_client_is_told(
     adapter.on("handshake", seen.append)
     adapter.get_client().subscribe("/a", seen.append)
     eventually(lambda: redis.hget(key("clients", seen[0]), "server_id"))
+    eventually(lambda: adapter.engine._listener.follows("/a"))  # it has ears
     eventually(lambda: impatient.cleanup_expired() == 1)
     eventually(lambda: len(seen) == 2)
     eventually(lambda: redis.smembers(key("channels", "/a")) == {seen[1]})
