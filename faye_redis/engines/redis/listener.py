@@ -38,7 +38,8 @@ class Listener:
     ``on_messages`` until ``unfollow``; after an outage of the connection that holds again as soon
     as ``on_messages`` has been given, in order, what ``recover`` read from the logs.
 
-    :param on_messages: called with messages in order of id; a message may come twice in a row.
+    :param on_messages: called with messages in order of id, each once; after a reconnect one
+        may come again in a later call.
     :param on_control: called with the words of a control message to this worker.
     :param recover: called after a reconnect, with followed channels and the last id heard; returns
         what was published since.
@@ -285,12 +286,11 @@ class Listener:
         if wire is not self._wire:
             return
         held, self._held = self._held or [], None
-        known = {message.id for message in missed}
-        batch = missed + [message for message in held if message.id not in known]
-        # What was followed only after ``missed`` was asked for is in ``held`` alone.
-        batch = sorted(message for message in batch if message.id > self.last_id)
-        if batch:
-            self._pass_on(batch)
+        # What was followed only after ``missed`` was asked for is in ``held`` alone, and that has
+        # a message once for each pattern.
+        new = {message.id: message for message in [*missed, *held] if message.id > self.last_id}
+        if new:
+            self._pass_on(sorted(new.values()))
 
 
 def _message(notice: bytes) -> Message:
