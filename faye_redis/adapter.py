@@ -114,6 +114,15 @@ class WSGIAdapter:
                 "clients only; use 'redis', or run gunicorn with one worker (-w 1)"
             )
 
+    def persist(self, idle_seconds: float, handled: Any) -> None:
+        """Have gunicorn parse a head that comes again and again on a connection only once. For a
+        server that asks nothing of the requests it does not see: neither a log nor a count.
+
+        :param idle_seconds: after which a connection without a request is closed.
+        :param handled: what tells gunicorn that a request has been answered.
+        """
+        self._transports.persist(idle_seconds, handled)
+
     def drain(self) -> None:
         """Answer held requests at once and close sockets with 1001, spread over
         ``drain_jitter`` seconds, which this takes; for a worker that is about to stop.

@@ -6,9 +6,6 @@ first; they must not be lost for that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from ..engines.base import Session
 
 _DOUBT = 60_000_000  # microseconds: longer ago, messages came by other ways than the stream
@@ -17,9 +14,12 @@ _DOUBT = 60_000_000  # microseconds: longer ago, messages came by other ways tha
 class Opening:
     """What was told about one client meanwhile."""
 
-    __slots__ = ("connects", "destroyed", "released", "since", "version")
+    __slots__ = ("_client_id", "_openings", "connects", "destroyed", "released", "since",
+                 "version")
 
-    def __init__(self) -> None:
+    def __init__(self, openings: dict[str, Opening], client_id: str) -> None:
+        self._openings = openings
+        self._client_id = client_id
         self.connects = 0
         self.released = 0
         """The highest epoch as of which another worker holds the client."""
@@ -29,6 +29,15 @@ class Opening:
         """The lowest id from which a new subscription may count."""
         self.destroyed = False
 
+    def __enter__(self) -> Opening:
+        self.connects += 1
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.connects -= 1
+        if not self.connects:
+            self._openings.pop(self._client_id, None)
+
 
 class Openings:
     """The connects under way, by client."""
@@ -36,17 +45,12 @@ class Openings:
     def __init__(self) -> None:
         self._openings: dict[str, Opening] = {}
 
-    @contextmanager
-    def remember(self, client_id: str) -> Iterator[Opening]:
-        """Remember what is told about the client while the context lasts."""
-        opening = self._openings.setdefault(client_id, Opening())
-        opening.connects += 1
-        try:
-            yield opening
-        finally:
-            opening.connects -= 1
-            if not opening.connects:
-                self._openings.pop(client_id, None)
+    def remember(self, client_id: str) -> Opening:
+        """A context: what is told about the client while it lasts is remembered in it."""
+        opening = self._openings.get(client_id)
+        if opening is None:
+            opening = self._openings[client_id] = Opening(self._openings, client_id)
+        return opening
 
     def released(self, client_id: str, epoch: int) -> None:
         if opening := self._openings.get(client_id):

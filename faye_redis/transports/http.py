@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -144,6 +145,8 @@ def read_body(environ: Environ, limit: int) -> bytes:
 
 
 def _read(stream: Any, size: int) -> bytes:
+    if isinstance(stream, BytesIO):
+        return stream.read(size)  # it is all there
     try:
         with deadline(BODY_TIMEOUT):
             return bytes(stream.read(size))

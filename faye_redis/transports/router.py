@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest
 from .cors import Cors
 from .eventsource import EventSourceTransport, wants_events
 from .http import HttpTransport
+from .persistent import PersistentConnections
 from .responses import Environ, StartResponse, refuse, respond
 from .table import SocketTable
 from .upgrade import WebSocketTransport, wants_websocket
@@ -40,6 +41,12 @@ class Transports:
         self._websocket = WebSocketTransport(
             server, connections, settings, self._cors, self._table)
         self._eventsource = EventSourceTransport(connections, settings, self._cors, self._table)
+        self._persistent: PersistentConnections | None = None
+
+    def persist(self, idle_seconds: float, handled: Any) -> None:
+        """Serve requests that come again on a connection without giving them to gunicorn, see
+        :class:`~faye_redis.transports.persistent.PersistentConnections`."""
+        self._persistent = PersistentConnections(self._answer, idle_seconds, handled)
 
     @property
     def open_sockets(self) -> int:
@@ -52,6 +59,9 @@ class Transports:
         :raises StopIteration: there is nothing to answer, or the socket was taken over; under
             gunicorn this ends the request without a word, so it must reach gunicorn.
         """
+        return (self._persistent or self._answer)(environ, start_response)
+
+    def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             return self._route(environ)(environ, start_response)
         except BadRequest as problem:
@@ -65,10 +75,13 @@ class Transports:
             return refuse(environ, start_response, 500)
 
     def close(self, jitter: float) -> None:
-        """Refuse new sockets and close the open ones with 1001, spread over ``jitter`` seconds.
+        """Refuse new sockets and close the open ones with 1001, spread over ``jitter`` seconds;
+        idle connections are closed at once.
 
         Blocks that long; with 0 not at all.
         """
+        if self._persistent:
+            self._persistent.close()
         for sock in self._table.close(jitter):
             sock.leave(1001, "server is going away")
 

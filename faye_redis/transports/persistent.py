@@ -1,0 +1,189 @@
+"""Requests that come again on a persistent connection (RFC 9112, 9.3), with no parser in between.
+
+Most of what a poll costs is gunicorn taking the request apart. But a client's polls on one
+connection have, byte for byte, the same head again and again. So the greenlet that has answered
+one waits for the next itself: if gunicorn has parsed its head on this connection before, it is
+answered at once, with the environ that came of it then. Anything else is given to gunicorn.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from email.utils import formatdate
+from functools import lru_cache
+from io import BytesIO
+from time import time
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from .http import BODY_TIMEOUT
+from .responses import Environ, Headers, StartResponse
+from .sockets import raw_socket
+
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+_RECEIVE: Final = 16384
+_LONGEST_HEAD: Final = 4096
+_MOST_HEADS: Final = 4  # of one connection; the bodies of polls rarely differ in length
+_OF_ONE_REQUEST: Final = frozenset({"wsgi.input", "wsgi.early_hints"})
+
+
+class _Heads:
+    """What gunicorn has made of the heads of one connection."""
+
+    __slots__ = ("_environs", "_next_number", "_unparsed")
+
+    def __init__(self) -> None:
+        self._environs: dict[bytes, Environ] = {}
+        self._unparsed = b""
+        self._next_number = 0
+
+    def parsed(self, environ: Environ, number: int) -> None:
+        """gunicorn has parsed its request of this number."""
+        # Requests to the wrapped application pass by unseen: one of them may be what was unparsed.
+        if self._unparsed and number == self._next_number:
+            if len(self._environs) >= _MOST_HEADS:
+                self._environs.clear()
+            self._environs[self._unparsed] = {
+                name: value for name, value in environ.items() if name not in _OF_ONE_REQUEST}
+        self._unparsed, self._next_number = b"", number + 1
+
+    def lacks_body(self, data: bytes) -> bool:
+        """Is this the beginning of a request with a known head?"""
+        head, end, body = data.partition(b"\r\n\r\n")
+        environ = self._environs.get(head) if end else None
+        return environ is not None and len(body) < int(environ["CONTENT_LENGTH"])
+
+    def request(self, data: bytes) -> Environ | None:
+        """The request that ``data`` is from beginning to end, if its head is known; if not,
+        gunicorn has to parse it next."""
+        head, end, body = data.partition(b"\r\n\r\n")
+        environ = self._environs.get(head) if end else None
+        if environ is not None and len(body) == int(environ["CONTENT_LENGTH"]):
+            return {**environ, "wsgi.input": BytesIO(body)}
+        self._unparsed = head if end and len(head) <= _LONGEST_HEAD else b""
+        return None
+
+
+class _Answer:
+    """Takes what an application answers."""
+
+    __slots__ = ("headers", "status")
+
+    def start(self, status: str, headers: Headers) -> None:
+        self.status, self.headers = status, headers
+
+    def encoded(self, server: str, body: Iterable[bytes]) -> bytes:
+        lines = [f"HTTP/1.1 {self.status}", f"Server: {server}", f"Date: {_date(int(time()))}",
+                 "Connection: keep-alive", *[f"{name}: {value}" for name, value in self.headers]]
+        return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + b"".join(body)
+
+
+class PersistentConnections:
+    """Serves POST requests whose length is known, under gunicorn's gevent worker.
+
+    :param app: a WSGI application whose answers have a Content-Length.
+    :param idle_seconds: after which a connection without a request is closed.
+    :param handled: what an application returns to gunicorn when it has answered itself.
+    """
+
+    def __init__(self, app: Application, idle_seconds: float, handled: Any) -> None:
+        self._app = app
+        self._idle_seconds = idle_seconds
+        self._handled = handled
+        self._heads: WeakKeyDictionary[Any, _Heads] = WeakKeyDictionary()
+        self._idle: set[socket.socket] = set()
+        self._closed = False
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer this request, and those that come behind it on its connection.
+
+        :raises StopIteration: the connection has to be closed.
+        """
+        response: Any = getattr(start_response, "__self__", None)
+        sock = raw_socket(environ)
+        if self._closed or sock is None or not _may_persist(environ, sock, response):
+            return self._app(environ, start_response)
+        answer = _Answer()
+        body = self._app(environ, answer.start)
+        if answer.status != "200 OK":  # its request may not have been read
+            start_response(answer.status, answer.headers)
+            return body
+        _send(sock, answer.encoded(response.version, body))
+        self._go_on(environ, sock, response)
+        return self._handled  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Wait for no more requests: idle connections are closed now."""
+        self._closed = True
+        for sock in list(self._idle):
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RD)
+
+    def _go_on(self, environ: Environ, sock: socket.socket, response: Any) -> None:
+        """Returns when gunicorn has to look at what has come."""
+        unreader = environ["wsgi.input"].reader.unreader
+        heads = self._heads.setdefault(unreader, _Heads())
+        heads.parsed(environ, response.req.req_number)
+        while data := unreader.take_buffered() or self._await_request(sock):
+            if heads.lacks_body(data):  # many clients send it by itself
+                data += _receive(sock, BODY_TIMEOUT)
+            request = None if self._closed else heads.request(data)
+            if request is None:
+                unreader.unread(data)
+                return
+            answer = _Answer()
+            body = self._app(request, answer.start)
+            _send(sock, answer.encoded(response.version, body))
+
+    def _await_request(self, sock: socket.socket) -> bytes:
+        """The beginning of the next request; none if the peer, or ``close``, has ended it."""
+        self._idle.add(sock)
+        try:
+            return _receive(sock, self._idle_seconds)
+        except OSError:
+            if not self._closed:
+                raise
+            return b""  # so gevent wakes who waits; if something has come after all, it is there
+        finally:
+            self._idle.discard(sock)
+
+
+def _receive(sock: socket.socket, seconds: float) -> bytes:
+    """The bytes that come next.
+
+    :raises StopIteration: none came for so long.
+    """
+    sock.settimeout(seconds)
+    try:
+        return sock.recv(_RECEIVE)
+    except TimeoutError:
+        raise StopIteration from None
+    finally:
+        sock.settimeout(None)
+
+
+def _may_persist(environ: Environ, sock: socket.socket, response: Any) -> bool:
+    """Does gunicorn keep the connection, and is the request one that can be told by its head?"""
+    return (environ["REQUEST_METHOD"] == "POST"
+            and environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+            and environ.get("CONTENT_LENGTH", "").isdecimal()
+            and not environ.keys() & {"HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE"}
+            and not isinstance(sock, ssl.SSLSocket)
+            and hasattr(response, "version")
+            and not (response.must_close or response.req.should_close()))
+
+
+def _send(sock: socket.socket, data: bytes) -> None:
+    """``sendall``, which is dear even if the first ``send`` takes all."""
+    sent = sock.send(data)
+    if sent < len(data):
+        sock.sendall(data[sent:])
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
