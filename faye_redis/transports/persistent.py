@@ -76,9 +76,10 @@ class _Answer:
     def start(self, status: str, headers: Headers) -> None:
         self.status, self.headers = status, headers
 
-    def encoded(self, server: str, body: Iterable[bytes]) -> bytes:
+    def encoded(self, server: str, persistence: str, body: Iterable[bytes]) -> bytes:
         lines = [f"HTTP/1.1 {self.status}", f"Server: {server}", f"Date: {_date(int(time()))}",
-                 "Connection: keep-alive", *[f"{name}: {value}" for name, value in self.headers]]
+                 f"Connection: {persistence}",
+                 *[f"{name}: {value}" for name, value in self.headers]]
         return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + b"".join(body)
 
 
@@ -112,12 +113,13 @@ class PersistentConnections:
         if answer.status != "200 OK":  # its request may not have been read
             start_response(answer.status, answer.headers)
             return body
-        _send(sock, answer.encoded(response.version, body))
+        self._send(sock, answer, response.version, body)
         self._go_on(environ, sock, response)
         return self._handled  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Wait for no more requests: idle connections are closed now."""
+        """Wait for no more requests: idle connections are closed now, others when they have been
+        answered."""
         self._closed = True
         for sock in list(self._idle):
             with suppress(OSError):
@@ -137,7 +139,19 @@ class PersistentConnections:
                 return
             answer = _Answer()
             body = self._app(request, answer.start)
-            _send(sock, answer.encoded(response.version, body))
+            self._send(sock, answer, response.version, body)
+
+    def _send(
+        self, sock: socket.socket, answer: _Answer, server: str, body: Iterable[bytes]
+    ) -> None:
+        """:raises StopIteration: it was the last answer of this connection."""
+        last = self._closed
+        data = answer.encoded(server, "close" if last else "keep-alive", body)
+        sent = sock.send(data)
+        if sent < len(data):  # not always ``sendall``: it is dear even if one send takes all
+            sock.sendall(data[sent:])
+        if last or self._closed:
+            raise StopIteration
 
     def _await_request(self, sock: socket.socket) -> bytes:
         """The beginning of the next request; none if the peer, or ``close``, has ended it."""
@@ -175,13 +189,6 @@ def _may_persist(environ: Environ, sock: socket.socket, response: Any) -> bool:
             and not isinstance(sock, ssl.SSLSocket)
             and hasattr(response, "version")
             and not (response.must_close or response.req.should_close()))
-
-
-def _send(sock: socket.socket, data: bytes) -> None:
-    """``sendall``, which is dear even if the first ``send`` takes all."""
-    sent = sock.send(data)
-    if sent < len(data):
-        sock.sendall(data[sent:])
 
 
 @lru_cache(maxsize=2)

@@ -14,7 +14,7 @@ import random
 import socket
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from time import monotonic
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -62,25 +62,35 @@ class Site:
 
     def post(self, message: Message) -> list[Message]:
         """:raises BROKEN: no answer, or one that is none of Bayeux."""
-        headers = {"Content-Type": "application/json", "Connection": "close"}
-        return self._request("POST", "", json.dumps([message]), headers)
+        with closing(self.connection()) as connection:
+            return self.post_by(connection, message)
+
+    def post_by(
+        self, connection: http.client.HTTPConnection, message: Message
+    ) -> list[Message]:
+        """As ``post``, by a connection that may be used again."""
+        headers = {"Content-Type": "application/json"}
+        return self._request(connection, "POST", "", json.dumps([message]), headers)
 
     def jsonp(self, message: Message) -> list[Message]:
         """As ``post``, by callback-polling."""
         query = urlencode({"message": json.dumps([message]), "jsonp": "cb"})
-        return self._request("GET", f"?{query}", None, {"Connection": "close"})
+        with closing(self.connection()) as connection:
+            return self._request(connection, "GET", f"?{query}", None, {})
+
+    def connection(self) -> http.client.HTTPConnection:
+        """A new one, to some node."""
+        parts = urlsplit(self.url())
+        return http.client.HTTPConnection(
+            str(parts.hostname), parts.port, timeout=self.timeout + _ANSWER_SECONDS)
 
     def _request(
-        self, method: str, query: str, body: str | None, headers: dict[str, str]
+        self, connection: http.client.HTTPConnection, method: str, query: str, body: str | None,
+        headers: dict[str, str],
     ) -> list[Message]:
-        parts = urlsplit(self.url())
-        connection = http.client.HTTPConnection(
-            str(parts.hostname), parts.port, timeout=self.timeout + _ANSWER_SECONDS)
-        try:
-            connection.request(method, parts.path + query, body, headers)
-            text = connection.getresponse().read().decode()
-        finally:
-            connection.close()
+        path = urlsplit(self._urls[0]).path
+        connection.request(method, path + query, body, headers)
+        text = connection.getresponse().read().decode()
         text = text.removeprefix("/**/cb(").removesuffix(");")
         replies: list[Message] = json.loads(text)
         return replies
@@ -209,6 +219,27 @@ class Client:
 
     def end_transport(self) -> None:
         """Close what is open."""
+
+
+class PersistentClient(Client):
+    """Polls by one connection as long as that lasts."""
+
+    _connection: http.client.HTTPConnection | None = None
+
+    def send(self, message: Message) -> list[Message]:
+        if message["channel"] == "/meta/disconnect":  # a connect may be held
+            return super().send(message)
+        self._connection = self._connection or self.site.connection()
+        try:
+            return self.site.post_by(self._connection, message)
+        except BROKEN:
+            self.end_transport()
+            raise
+
+    def end_transport(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 class JsonpClient(Client):
@@ -411,5 +442,5 @@ class Publisher:
             gevent.sleep(_PAUSE_SECONDS)
 
 
-KINDS = {"websocket": SocketClient, "poll": Client, "jsonp": JsonpClient,
-         "eventsource": EventSourceClient, "hopping": HoppingClient}
+KINDS = {"websocket": SocketClient, "poll": Client, "persistent": PersistentClient,
+         "jsonp": JsonpClient, "eventsource": EventSourceClient, "hopping": HoppingClient}

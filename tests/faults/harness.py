@@ -15,8 +15,8 @@ from .cluster import Cluster
 from .ledger import Ledger, Report
 from .matrix import Fault
 
-SMALL = {"websocket": 12, "poll": 8, "jsonp": 3, "eventsource": 3, "hopping": 2}
-FULL = {"websocket": 200, "poll": 100, "jsonp": 20, "eventsource": 20}
+SMALL = {"websocket": 12, "poll": 4, "persistent": 4, "jsonp": 3, "eventsource": 3, "hopping": 2}
+FULL = {"websocket": 200, "poll": 50, "persistent": 50, "jsonp": 20, "eventsource": 20}
 _GROUP = 10  # subscribers of one channel
 
 

@@ -51,6 +51,8 @@ class Site:
             return [b""]
         self.environs.append(environ)
         body = environ["wsgi.input"].read()
+        if body == b"hold":
+            self.persistent.close()
         if body == b"stop":
             raise StopIteration
         start_response("200 OK", [("X-Echo", "yes"), ("Content-Length", str(len(body)))])
@@ -264,6 +266,16 @@ def test_one_that_is_not_idle_is_left_to_gunicorn_afterwards(site: Site) -> None
     site.persistent.close()
     head, body = site.answer()
     assert body == b"late" and b"Connection: close" in head
+    assert site.is_closed()
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_an_answer_held_when_the_worker_stops_is_the_last(site: Site, before: int) -> None:
+    for _ in range(before):
+        site.ask(b"body")
+    site.send(post(b"hold"))
+    head, body = site.answer()
+    assert body == b"hold" and b"Connection: close" in head
     assert site.is_closed()
 
 
