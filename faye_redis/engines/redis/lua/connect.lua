@@ -68,26 +68,29 @@ if connect_id ~= '' then
   change('connect_id', connect_id)
 end
 
-local told = {[server_id] = 1}
-local function tell(server)
-  if not told[server] then
-    told[server] = redis.call('PUBLISH', ARGV[7] .. server,
-      table.concat({'released', client_id, epoch, redis.call('GET', KEYS[4]) or 0}, ' '))
+local streams = {}
+if client.poll or client.stream or client.owed then  -- else nobody is told: most often, with polls
+  local told = {[server_id] = 1}
+  local function tell(server)
+    if not told[server] then
+      told[server] = redis.call('PUBLISH', ARGV[7] .. server,
+        table.concat({'released', client_id, epoch, redis.call('GET', KEYS[4]) or 0}, ' '))
+    end
+    return told[server]
   end
-  return told[server]
-end
-if client.poll then
-  tell(client.poll)
-end
-local owed, streams = client.owed or '', {}
-if string.match(client.stream or '', '/(%d+)!?$') == client.epoch then
-  change('owed', (#owed < LONGEST_OWED and owed .. ' ' or '') .. client.stream)
-  owed = owed .. ' ' .. client.stream
-end
-for entry in string.gmatch(owed, '%S+') do
-  local server, number, own = string.match(entry, '^(.*)/(%d+)(!?)$')
-  for _, value in ipairs({server, tonumber(number), own == '' and 1 or 0, tell(server)}) do
-    streams[#streams + 1] = value
+  if client.poll then
+    tell(client.poll)
+  end
+  local owed = client.owed or ''
+  if string.match(client.stream or '', '/(%d+)!?$') == client.epoch then
+    change('owed', (#owed < LONGEST_OWED and owed .. ' ' or '') .. client.stream)
+    owed = owed .. ' ' .. client.stream
+  end
+  for entry in string.gmatch(owed, '%S+') do
+    local server, number, own = string.match(entry, '^(.*)/(%d+)(!?)$')
+    for _, value in ipairs({server, tonumber(number), own == '' and 1 or 0, tell(server)}) do
+      streams[#streams + 1] = value
+    end
   end
 end
 if stream then
