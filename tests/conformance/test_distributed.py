@@ -132,8 +132,8 @@ def follows(worker: Worker, client_id: str, position: int) -> bool:
     """Would the client of a dead ``worker`` go on from ``position``?"""
     engine = worker.engine
     key = engine._keys.server(engine.server_id)
-    owed = engine._redis.hget(engine._keys.client(client_id), "owed")
-    return not owed.endswith(b"!") and int(engine._redis.hget(key, "position")) >= position
+    stream = engine._redis.hget(engine._keys.client(client_id), "stream")
+    return not stream.endswith(b"!") and int(engine._redis.hget(key, "position")) >= position
 
 
 def test_a_subscription_made_elsewhere_reaches_poll_and_stream(two: list[Worker]) -> None:

@@ -313,8 +313,8 @@ class TestWorkersThatDie:
 def follows(worker: Worker, client_id: str) -> bool:
     """Would the client go on from its worker's position if that died?"""
     engine: Any = worker.engine
-    owed = engine._redis.hget(engine._keys.client(client_id), "owed")
-    return bool(owed) and not owed.endswith(b"!")
+    stream = engine._redis.hget(engine._keys.client(client_id), "stream")
+    return bool(stream) and not stream.endswith(b"!")
 
 
 def flow(worker: Worker, client_id: str, stream: RecordingStream) -> None:

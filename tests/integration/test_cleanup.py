@@ -99,8 +99,8 @@ def test_ten_thousand_clients_leave_nothing(
     assert redis.dbsize() == 0
     ids = populate(engine, CLIENTS)
     assert len(set(ids)) == redis.zcard(key("clients")) == CLIENTS
-    # The index, two keys a client, and the sets: /all, /**, users, groups, teams.
-    assert redis.dbsize() == 1 + 2 * CLIENTS + 2 + CLIENTS + 100 + 7
+    # The index, a key for each client, and the sets: /all, /**, users, groups, teams.
+    assert redis.dbsize() == 1 + CLIENTS + 2 + CLIENTS + 100 + 7
     assert engine.cleanup_expired() == 0
     assert impatient.cleanup_expired() == CLIENTS
     assert redis.dbsize() == 0
@@ -141,7 +141,7 @@ def test_only_a_thorough_run_finds_clients_whose_keys_were_lost(
     redis: Redis, engine: RedisEngine
 ) -> None:
     lost, *others = populate(engine, 3)
-    redis.delete(key("clients", lost), key("subscriptions", lost))
+    redis.delete(key("clients", lost))
     redis.zrem(key("clients"), lost)
     before = subscribers(redis, 0)
     assert [lost in ids for ids in before] == [True] * 5
@@ -155,11 +155,11 @@ def test_only_a_thorough_run_finds_clients_whose_keys_were_lost(
 def test_a_removal_that_was_interrupted_is_finished(redis: Redis, engine: RedisEngine) -> None:
     """Its worker died after the first step: the client is gone, and its score is 0."""
     interrupted, other = populate(engine, 2)
-    redis.delete(key("clients", interrupted))
+    redis.rename(key("clients", interrupted), key("removed", interrupted))
     redis.zadd(key("clients"), {interrupted: 0})
     assert engine.cleanup_expired(thorough=False) == 0  # the other worker counted it
     assert subscribers(redis, 0)[:3] == [{other}, {other}, set()]
-    assert redis.exists(key("subscriptions", interrupted)) == 0
+    assert redis.exists(key("removed", interrupted)) == 0
     assert redis.zrange(key("clients"), 0, -1) == [other]
 
 
@@ -171,7 +171,7 @@ def test_the_server_that_holds_a_removed_client_is_told(
     seen: list[str] = []
     adapter.on("handshake", seen.append)
     adapter.get_client().subscribe("/a", seen.append)
-    eventually(lambda: redis.hget(key("clients", seen[0]), "server_id"))
+    eventually(lambda: redis.hget(key("clients", seen[0]), "stream"))
     eventually(lambda: adapter.engine._listener.follows("/a"))  # it has ears
     eventually(lambda: impatient.cleanup_expired() == 1)
     eventually(lambda: len(seen) == 2)
@@ -234,7 +234,7 @@ def test_four_at_once_remove_each_client_once_without_the_lock(
     assert sum(counts) == 1000
     assert sum(count > 0 for count in counts) > 1
     assert reported(list(four.values())) == expected(ids)
-    assert redis.keys(key("c*")) == redis.keys(key("subscriptions", "*")) == []
+    assert redis.keys(key("c*")) == redis.keys(key("removed", "*")) == []
 
 
 # The timer
@@ -261,7 +261,7 @@ def test_the_timer_is_thorough_now_and_then(
     redis: Redis, server: RedisServer, engine: RedisEngine, adapters: list[WSGIAdapter]
 ) -> None:
     lost, other = populate(engine, 2)
-    redis.delete(key("clients", lost), key("subscriptions", lost))
+    redis.delete(key("clients", lost))
     redis.zrem(key("clients"), lost)
     adapter_with(server.url, adapters, namespace=NAMESPACE, gc_interval=0.02)
     eventually(lambda: subscribers(redis, 0) == [{other}, {other}, set(), set(), set()])
@@ -326,7 +326,7 @@ def test_the_command_removes_and_counts(
 ) -> None:
     gone = populate(engine, 120)
     lost = gone.pop()
-    redis.delete(key("clients", lost), key("subscriptions", lost))
+    redis.delete(key("clients", lost))
     redis.zrem(key("clients"), lost)
     age(redis, gone)
     arguments = ("cleanup", "--url", server.url, "--namespace", NAMESPACE)

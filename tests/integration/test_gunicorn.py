@@ -39,8 +39,10 @@ def env(redis: Redis, server: RedisServer) -> dict[str, str]:
 
 
 def held_by(redis: Redis, env: dict[str, str], client_id: str) -> Any:
-    """Whether a worker holds the client's connection; the worker's name if one does."""
-    return redis.hget(f"{env['FAYE_REDIS_NAMESPACE']}:clients:{client_id}", "server_id")
+    """Whether a worker holds the client's connection, a poll or a stream; which if one does."""
+    name = f"{env['FAYE_REDIS_NAMESPACE']}:clients:{client_id}"
+    poll, stream = redis.hmget(name, "poll", "stream")
+    return poll or stream
 
 
 class Line:
@@ -351,7 +353,7 @@ def test_the_same_events_are_told_of_a_client_that_is_held(node: Node, redis: Re
     client = RawClient([f"{node.url}/faye"])
     client.subscribe("/a")
     held = gevent.spawn(client.connect)
-    eventually(lambda: redis.hget(f"faye:clients:{client.client_id}", "server_id"))
+    eventually(lambda: redis.hget(f"faye:clients:{client.client_id}", "poll"))
     RawClient([f"{node.url}/faye"]).call(
         {"channel": "/meta/disconnect", "clientId": client.client_id})
     held.get(timeout=10)

@@ -78,7 +78,7 @@ class RedisEngine:
         self._recent = RecentSubscriptions(settings.restore_window)
 
     def start(self, events: EngineEvents) -> None:
-        self.server_id = secrets.token_urlsafe(6)  # short: every client has it three times
+        self.server_id = secrets.token_urlsafe(6)  # short: every client has it
         self._events = events
         self._listener = Listener(
             create_subscriber_client(self._settings).connection_pool,
@@ -148,12 +148,7 @@ class RedisEngine:
         for some in chunks(list(client_ids)):
             self._ping(some)
         if self._lifetimes.is_due("clients"):
-            keys = [
-                key
-                for client_id in client_ids
-                for key in (self._keys.client(client_id), self._keys.subscriptions(client_id))
-            ]
-            self._lifetimes.keep(keys)
+            self._lifetimes.keep([self._keys.client(client_id) for client_id in client_ids])
 
     @retried
     def _ping(self, client_ids: list[str]) -> None:
@@ -178,8 +173,7 @@ class RedisEngine:
         return count
 
     def _client_keys(self, client_id: str) -> list[str]:
-        keys = self._keys
-        return [keys.client(client_id), keys.subscriptions(client_id), keys.clients, keys.grace]
+        return [self._keys.client(client_id), self._keys.clients, self._keys.grace]
 
     # Subscriptions
 
@@ -282,8 +276,8 @@ class RedisEngine:
         return self._heartbeat.surely(lambda: self._read_session(client_id, epoch))
 
     def _read_session(self, client_id: str, epoch: int) -> Session:
-        keys = [self._keys.client(client_id), self._keys.subscriptions(client_id)]
-        return self._session(client_id, self._run("session", keys, epoch))
+        reply = self._run("session", [self._keys.client(client_id)], epoch)
+        return self._session(client_id, reply)
 
     def _session(self, client_id: str, reply: list[Any]) -> Session:
         if reply[0] == 0:
@@ -334,9 +328,9 @@ class RedisEngine:
         self, pipeline: Any, client_id: str, epoch: int, version: int, position: int,
         standing: Standing,
     ) -> None:
-        keys = [self._keys.client(client_id), self._keys.subscriptions(client_id)]
-        self._scripts.run("save", keys, client_id, self.server_id, epoch, version, position,
-                          standing.value, self._keys.server_channel(""), pipeline=pipeline)
+        self._scripts.run(
+            "save", [self._keys.client(client_id)], client_id, self.server_id, epoch, version,
+            position, standing.value, self._keys.server_channel(""), pipeline=pipeline)
 
     def release(self, client_id: str, session: Session, stream: bool) -> int:
         answers = self._handovers.wait(client_id, session.owed)

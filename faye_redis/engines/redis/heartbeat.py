@@ -187,7 +187,7 @@ class Heartbeat:
                 places = [item for pair in one.subscriptions.items() for item in pair]
                 self._scripts.run(
                     "restore",
-                    [keys.client(one.client_id), keys.subscriptions(one.client_id), keys.clients,
+                    [keys.client(one.client_id), keys.removed(one.client_id), keys.clients,
                      keys.restoring, *channels],
                     one.client_id, self._server_id, lifetime, one.epoch, one.version, one.cursor,
                     one.connect_id, "" if one.sent is None else one.sent, int(one.stream),

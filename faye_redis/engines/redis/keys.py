@@ -5,11 +5,10 @@ key (after the namespace)  type        what                                     
 ========================== =========== ========================================== ==============
 ``clients``                sorted set  client id -> last seen, ms of Redis TIME   clean-up
                                        (0: being removed)
-``clients:<id>``           hash        created_at, epoch, version, cursor, sent,  subscription_ttl
-                                       connect_id, server_id, stream_server,
-                                       owed, kept_at, acknowledges
-``subscriptions:<id>``     hash        channel or pattern -> message id from      subscription_ttl
-                                       which (exclusive) it counts
+``clients:<id>``           hash        the fields below                           subscription_ttl
+``removed:<id>``           hash        the same of a client whose removal is      subscription_ttl
+                                       under way, and ``call``: which call
+                                       removed it
 ``channels:<channel>``     set         ids of the clients subscribed to exactly   subscription_ttl
                                        this channel or pattern
 ``messages:<channel>``     stream      log of this channel or pattern; only while message_ttl
@@ -28,8 +27,24 @@ key (after the namespace)  type        what                                     
 ``locks:cleanup``          string      who cleans up now (token)                  30 s, extended
 ========================== =========== ========================================== ==============
 
-``owed`` names streams that may have delivered more than ``cursor`` says: server id, "/", epoch of
-each, and "!" unless the position of its server holds for it.
+A client has one key, since a key takes more memory than all that is in it. Its fields:
+
+================ ================================================================================
+channel, pattern message id from which (exclusive) this subscription counts; as the only ones, these
+                 begin with "/"
+``epoch``        number of its latest connection; there as long as the client is
+``version``      number of changes of its subscriptions
+``cursor``       everything up to this message id is confirmed
+``sent``         position that a poll was answered with and that nothing has confirmed yet
+``connect_id``   of its latest connect
+``poll``         id of the server that holds a poll of it
+``stream``       its latest stream; that is its connection if it has the epoch of the client
+``owed``         streams before its connection that may have delivered more than ``cursor`` says
+``acknowledges`` 1 if it says itself what it has received
+================ ================================================================================
+
+A stream is written as server id, "/", epoch, and "!" unless the position of its server holds for
+it.
 
 Lifetimes are kept fresh while the key is in use (at most one command per key per half lifetime);
 a live client's keys never run out. A log and its ``trimmed`` live for ``message_ttl``, but at least
@@ -65,8 +80,8 @@ class Keys:
     def client(self, client_id: str) -> str:
         return f"{self.prefix}clients:{client_id}"
 
-    def subscriptions(self, client_id: str) -> str:
-        return f"{self.prefix}subscriptions:{client_id}"
+    def removed(self, client_id: str) -> str:
+        return f"{self.prefix}removed:{client_id}"
 
     def subscribers(self, channel: str) -> str:
         return f"{self.prefix}channels:{channel}"

@@ -62,7 +62,7 @@ class Removal:
                 condition)
         with self._redis.pipeline(transaction=False) as pipeline:
             for id in client_ids:
-                keys = [self._keys.client(id), self._keys.subscriptions(id), self._keys.clients,
+                keys = [self._keys.client(id), self._keys.removed(id), self._keys.clients,
                         self._keys.grace, self._keys.alive]
                 self._scripts.run("destroy", keys, id, *args, pipeline=pipeline)
             return pipeline.execute()
@@ -74,7 +74,7 @@ class Removal:
                 if names:
                     sides = self._keys.channel_sides(names)
                     self._scripts.run("leave", sides, client_id, pipeline=pipeline)
-                pipeline.delete(self._keys.subscriptions(client_id))
+                pipeline.delete(self._keys.removed(client_id))
                 pipeline.zrem(self._keys.clients, client_id)
             pipeline.execute()
 
@@ -121,7 +121,7 @@ class Removal:
 
     def sweep(self) -> None:
         """Take ids of clients that do not exist out of all channels; they are left there when a
-        client's own keys ran out or were evicted. Cost: in proportion to all subscriptions."""
+        client's own key ran out or was evicted. Cost: in proportion to all subscriptions."""
         prefix = self._keys.subscribers("")
         for keys in _pages(self._channels):
             for channel in (key.decode().removeprefix(prefix) for key in keys):

@@ -5,19 +5,18 @@
 --         (the same connect id came again), or 'gone'
 -- Guarantee: a connect id has one answer; it is decided here. No worker holds the client then.
 -- Of a client that acknowledges, "sent" is the highest position of all answers.
-local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'connect_id',
-  'acknowledges', 'sent')
+local client = redis.call('HMGET', KEYS[1], 'epoch', 'version', 'connect_id', 'acknowledges', 'sent')
 if not client[1] then
   return 'gone'
 end
-if client[2] ~= ARGV[1] then
-  return ARGV[3] ~= '' and client[4] == ARGV[3] and 'repeated' or 'replaced'
+if client[1] ~= ARGV[1] then
+  return ARGV[3] ~= '' and client[3] == ARGV[3] and 'repeated' or 'replaced'
 end
-if (client[3] or '0') ~= ARGV[2] then
+if (client[2] or '0') ~= ARGV[2] then
   return 'changed'
 end
-if not client[5] or tonumber(ARGV[4]) > tonumber(client[6] or 0) then
+if not client[4] or tonumber(ARGV[4]) > tonumber(client[5] or 0) then
   redis.call('HSET', KEYS[1], 'sent', ARGV[4])
 end
-redis.call('HDEL', KEYS[1], 'server_id')
+redis.call('HDEL', KEYS[1], 'poll')
 return 'recorded'

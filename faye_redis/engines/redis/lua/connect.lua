@@ -1,5 +1,5 @@
 -- Take a client's connection over for one worker, and mark the client seen.
--- KEYS    clients:<id>, subscriptions:<id>, clients, grace, last_id
+-- KEYS    clients:<id>, clients, grace, last_id
 -- ARGV    client id, server id, connect id ('' if none), 1 if the connection is a socket,
 --         client_timeout in ms, lifetime of the client's keys in ms, prefix of workers' channels,
 --         position that the client acknowledges or ''
@@ -25,17 +25,29 @@ end
 local client_id, server_id, connect_id, stream = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
-local client = redis.call('HMGET', KEYS[1], 'created_at', 'epoch', 'version', 'cursor', 'sent',
-  'connect_id', 'server_id', 'kept_at', 'owed', 'acknowledges')
-local latest, sent = client[6] or '', client[5]
-local expired = seen < now - ARGV[5] and seen < (redis.call('GET', KEYS[4]) or now) - ARGV[5]
-if expired or not client[1] or precedes(connect_id, latest) then
+local seen = tonumber(redis.call('ZSCORE', KEYS[2], client_id) or 0)
+local client, subscriptions, fields = {}, {}, redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 1) == '/' then
+    subscriptions[#subscriptions + 1] = fields[i]
+    subscriptions[#subscriptions + 1] = fields[i + 1]
+  else
+    client[fields[i]] = fields[i + 1]
+  end
+end
+local latest, sent = client.connect_id or '', client.sent
+local expired = seen < now - ARGV[5] and seen < (redis.call('GET', KEYS[3]) or now) - ARGV[5]
+if expired or not client.epoch or precedes(connect_id, latest) then
   return {0}
 end
 
-local epoch, cursor = (client[2] or 0) + 1, client[4] or '0'
-local acknowledges = client[10] == '1'
+local epoch, cursor = client.epoch + 1, client.cursor or '0'
+local changes, dropped = {'HSET', KEYS[1], 'epoch', epoch}, {'HDEL', KEYS[1]}
+local function change(field, value)
+  changes[#changes + 1] = field
+  changes[#changes + 1] = value
+end
+local acknowledges = client.acknowledges == '1'
 local repeated = connect_id ~= '' and connect_id == latest
 local repeat_to = repeated and not stream and not acknowledges and sent or ''
 local confirmed
@@ -47,44 +59,56 @@ elseif sent and not repeated and (connect_id ~= '' or not stream) then
 end
 if confirmed and tonumber(confirmed) > tonumber(cursor) then
   cursor = confirmed
-  redis.call('HSET', KEYS[1], 'cursor', cursor)
+  change('cursor', cursor)
 end
 if sent and repeat_to == '' and not acknowledges then
-  redis.call('HDEL', KEYS[1], 'sent')
+  dropped[#dropped + 1] = 'sent'
 end
-redis.call('HSET', KEYS[1], 'epoch', epoch, 'server_id', server_id,
-  'connect_id', connect_id ~= '' and connect_id or latest)
+if connect_id ~= '' then
+  change('connect_id', connect_id)
+end
 
-local told = {[server_id] = 1}
-local function tell(server)
-  if not told[server] then
-    told[server] = redis.call('PUBLISH', ARGV[7] .. server,
-      table.concat({'released', client_id, epoch, redis.call('GET', KEYS[5]) or 0}, ' '))
+local streams = {}
+if client.poll or client.stream or client.owed then  -- else nobody is told: most often, with polls
+  local told = {[server_id] = 1}
+  local function tell(server)
+    if not told[server] then
+      told[server] = redis.call('PUBLISH', ARGV[7] .. server,
+        table.concat({'released', client_id, epoch, redis.call('GET', KEYS[4]) or 0}, ' '))
+    end
+    return told[server]
   end
-  return told[server]
-end
-if client[7] then
-  tell(client[7])
-end
-local owed, streams = client[9] or '', {}
-for entry in string.gmatch(owed, '%S+') do
-  local server, number, own = string.match(entry, '^(.*)/(%d+)(!?)$')
-  for _, value in ipairs({server, tonumber(number), own == '' and 1 or 0, tell(server)}) do
-    streams[#streams + 1] = value
+  if client.poll then
+    tell(client.poll)
+  end
+  local owed = client.owed or ''
+  if string.match(client.stream or '', '/(%d+)!?$') == client.epoch then
+    change('owed', (#owed < LONGEST_OWED and owed .. ' ' or '') .. client.stream)
+    owed = owed .. ' ' .. client.stream
+  end
+  for entry in string.gmatch(owed, '%S+') do
+    local server, number, own = string.match(entry, '^(.*)/(%d+)(!?)$')
+    for _, value in ipairs({server, tonumber(number), own == '' and 1 or 0, tell(server)}) do
+      streams[#streams + 1] = value
+    end
   end
 end
 if stream then
-  owed = (#owed < LONGEST_OWED and owed .. ' ' or '') .. server_id .. '/' .. epoch .. '!'
-  redis.call('HSET', KEYS[1], 'stream_server', server_id, 'owed', owed)
+  change('stream', server_id .. '/' .. epoch .. '!')
+  dropped[#dropped + 1] = 'poll'
+else
+  change('poll', server_id)
 end
 
-redis.call('ZADD', KEYS[3], now, client_id)
-local keep = 0
-if now - (client[8] or client[1]) > ARGV[6] / 2 then
-  keep = 1
-  redis.call('HSET', KEYS[1], 'kept_at', now)
-  redis.call('PEXPIRE', KEYS[1], ARGV[6])
-  redis.call('PEXPIRE', KEYS[2], ARGV[6])
+redis.call(unpack(changes))
+if #dropped > 2 then
+  redis.call(unpack(dropped))
 end
-return {1, epoch, tonumber(client[3] or 0), cursor, repeat_to, streams,
-  redis.call('HGETALL', KEYS[2]), keep, acknowledges and 1 or 0}
+redis.call('ZADD', KEYS[2], now, client_id)
+local keep = 0
+if redis.call('PTTL', KEYS[1]) < ARGV[6] / 2 then
+  keep = 1
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+end
+return {1, epoch, tonumber(client.version or 0), cursor, repeat_to, streams, subscriptions, keep,
+  acknowledges and 1 or 0}

@@ -5,7 +5,7 @@
 -- Guarantee: atomic; repeating it changes nothing but the time seen.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSETNX', KEYS[1], 'created_at', now)
+redis.call('HSETNX', KEYS[1], 'epoch', 0)
 if ARGV[3] == '1' then
   redis.call('HSET', KEYS[1], 'acknowledges', 1)
 end

@@ -11,54 +11,46 @@
 -- is removed from a log is known by trimmed:<name>, which lives at least as long as the log.
 local TRIM_EVERY = 16  -- messages: age is looked at that often on the average
 
-local done = redis.call('GET', KEYS[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local number = math.max(now, (redis.call('GET', KEYS[2]) or 0) + 1, ARGV[2] + 1)
+local id = string.format('%.0f', number)
+local done = redis.call('SET', KEYS[1], id, 'NX', 'GET', 'PX', ARGV[4])
 if done then
   return done
 end
-
-local time = redis.call('TIME')
-local last = math.max(tonumber(redis.call('GET', KEYS[2]) or 0), tonumber(ARGV[2]))
-local number = math.max(time[1] * 1000000 + time[2], last + 1)
-local id = string.format('%.0f', number)
 redis.call('SET', KEYS[2], id)
-redis.call('SET', KEYS[1], id, 'PX', ARGV[4])
 
 local notice = id .. ' ' .. ARGV[3] .. ' ' .. ARGV[1]
 local restoring = tonumber(ARGV[8])
 if restoring > 0 then
   local marker = redis.call('GET', KEYS[3])
-  local age = time[1] * 1000 + math.floor(time[2] / 1000) - (marker or 0)
-  restoring = (not marker or age < restoring) and math.max(2 * restoring, ARGV[5]) or 0
-end
-
--- Both return the last entry removed, or nil.
-local function trim_by_age(log)
-  local reference = (redis.call('GET', KEYS[4]) or number / 1000) - ARGV[5]
-  local oldest = string.format('%.0f', reference * 1000)
-  local before = '(' .. oldest .. '-0'
-  if #redis.call('XRANGE', log, '-', before, 'COUNT', 1) == 0 then
-    return nil  -- looked for from this end: from the other one it takes all of the log
-  end
-  local last = redis.call('XREVRANGE', log, before, '-', 'COUNT', 1)[1]
-  redis.call('XTRIM', log, 'MINID', oldest)
-  return last
-end
-local function trim_by_length(log, most)
-  redis.call('XTRIM', log, 'MAXLEN', most + 1)
-  local last = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-  redis.call('XTRIM', log, 'MAXLEN', most)
-  return last
+  local is_over = marker and math.floor(now / 1000) - marker >= restoring
+  restoring = is_over and 0 or math.max(2 * restoring, ARGV[5])
 end
 
 for i = 9, #ARGV do
   local subscribers, log, trimmed = KEYS[3 * i - 22], KEYS[3 * i - 21], KEYS[3 * i - 20]
   local subscribed = redis.call('EXISTS', subscribers) == 1
   if subscribed or restoring > 0 then
-    local lifetime = string.format('%.0f', subscribed and ARGV[7] or restoring)
+    local lifetime, removed = subscribed and ARGV[7] or restoring
     redis.call('XADD', log, id .. '-0', 'c', ARGV[3], 'p', ARGV[1])
-    local removed = number % TRIM_EVERY == 0 and trim_by_age(log)
+    -- Written out here: functions would be made anew for every message, which costs as much as
+    -- two calls.
+    if number % TRIM_EVERY == 0 then
+      local reference = (redis.call('GET', KEYS[4]) or number / 1000) - ARGV[5]
+      local oldest = string.format('%.0f', reference * 1000)
+      local before = '(' .. oldest .. '-0'
+      -- Looked for from this end: from the other one it takes all of the log.
+      if #redis.call('XRANGE', log, '-', before, 'COUNT', 1) > 0 then
+        removed = redis.call('XREVRANGE', log, before, '-', 'COUNT', 1)[1]
+        redis.call('XTRIM', log, 'MINID', oldest)
+      end
+    end
     if redis.call('XLEN', log) > ARGV[6] * 1.1 then
-      removed = trim_by_length(log, ARGV[6])
+      redis.call('XTRIM', log, 'MAXLEN', ARGV[6] + 1)
+      removed = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+      redis.call('XTRIM', log, 'MAXLEN', ARGV[6])
     end
     if removed then
       redis.call('SET', trimmed, string.match(removed[1], '%d+'), 'PX', lifetime)

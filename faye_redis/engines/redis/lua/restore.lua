@@ -1,5 +1,5 @@
 -- Put a client back that Redis has lost, as a worker remembers it.
--- KEYS    clients:<id>, subscriptions:<id>, clients, restoring,
+-- KEYS    clients:<id>, removed:<id>, clients, restoring,
 --         then channels:<channel> for each subscription
 -- ARGV    client id, server id, lifetime of the keys in ms, epoch, version, cursor, connect id,
 --         position that this was answered with or '', 1 if the connection is a socket, 1 if it is
@@ -15,16 +15,15 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('DEL', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[1], 'created_at', now, 'epoch', epoch, 'version', ARGV[5], 'cursor', ARGV[6],
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'version', ARGV[5], 'cursor', ARGV[6],
   'connect_id', ARGV[7])
 if ARGV[8] ~= '' then
   redis.call('HSET', KEYS[1], 'sent', ARGV[8])
 end
 if ARGV[9] == '1' then
-  redis.call('HSET', KEYS[1], 'stream_server', server_id, 'owed', server_id .. '/' .. epoch .. '!')
-end
-if ARGV[10] == '1' then
-  redis.call('HSET', KEYS[1], 'server_id', server_id)
+  redis.call('HSET', KEYS[1], 'stream', server_id .. '/' .. epoch .. '!')
+elseif ARGV[10] == '1' then
+  redis.call('HSET', KEYS[1], 'poll', server_id)
 end
 if ARGV[11] == '1' then
   redis.call('HSET', KEYS[1], 'acknowledges', 1)
@@ -33,9 +32,8 @@ redis.call('PEXPIRE', KEYS[1], lifetime)
 redis.call('ZADD', KEYS[3], now, client_id)
 for i = 12, #ARGV, 2 do
   local subscribers = KEYS[(i - 12) / 2 + 5]
-  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   redis.call('SADD', subscribers, client_id)
   redis.call('PEXPIRE', subscribers, lifetime)
 end
-redis.call('PEXPIRE', KEYS[2], lifetime)
 return 1

@@ -1,7 +1,7 @@
 -- Subscribe a client to channels or patterns, all of them or none.
--- KEYS    clients:<id>, subscriptions:<id>, clients, grace, last_id,
+-- KEYS    clients:<id>, clients, grace, last_id,
 --         then channels:<channel> for each channel
--- ARGV    client id, client_timeout in ms, prefix of workers' channels, lifetime of the keys in ms,
+-- ARGV    client id, client_timeout in ms, prefix of workers' channels, lifetime of channels in ms,
 --         message id from which it counts ('': from now on), then the channels
 -- Returns {1, that message id, channels not subscribed before ...}, or {0} if there is no such
 --         client
@@ -12,29 +12,29 @@
 local client_id, lifetime = ARGV[1], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local seen = tonumber(redis.call('ZSCORE', KEYS[3], client_id) or 0)
-local expired = seen < now - ARGV[2] and seen < (redis.call('GET', KEYS[4]) or now) - ARGV[2]
-if expired or redis.call('EXISTS', KEYS[1]) == 0 then
+local seen = tonumber(redis.call('ZSCORE', KEYS[2], client_id) or 0)
+local expired = seen < now - ARGV[2] and seen < (redis.call('GET', KEYS[3]) or now) - ARGV[2]
+local client = redis.call('HMGET', KEYS[1], 'epoch', 'poll', 'stream')
+if expired or not client[1] then
   return {0}
 end
 
-local from = ARGV[5] ~= '' and ARGV[5] or redis.call('GET', KEYS[5])
+local from = ARGV[5] ~= '' and ARGV[5] or redis.call('GET', KEYS[4])
   or string.format('%.0f', time[1] * 1000000 + time[2])
 local result = {1, from}
 for i = 6, #ARGV do
-  local subscribers = KEYS[i]
+  local subscribers = KEYS[i - 1]
   redis.call('SADD', subscribers, client_id)
   if redis.call('PTTL', subscribers) < lifetime / 2 then
     redis.call('PEXPIRE', subscribers, lifetime)
   end
-  if redis.call('HSETNX', KEYS[2], ARGV[i], from) == 1 then
+  if redis.call('HSETNX', KEYS[1], ARGV[i], from) == 1 then
     result[#result + 1] = ARGV[i]
   end
 end
-redis.call('PEXPIRE', KEYS[2], lifetime)
 if #result > 2 then
   local version = redis.call('HINCRBY', KEYS[1], 'version', 1)
-  local holder = redis.call('HGET', KEYS[1], 'server_id')
+  local holder = client[2] or string.match(client[3] or '', '^(.*)/' .. client[1] .. '!?$')
   if holder then
     redis.call('PUBLISH', ARGV[3] .. holder,
       table.concat({'changed', client_id, version, from}, ' '))
