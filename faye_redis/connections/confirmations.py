@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
+from ..concurrency import sleep
 from .subscriber import Subscriber
 
 _LEAST = 20
+_AT_ONCE = 250  # pings, a few milliseconds, before others get their turn
+_BREATH = 0.0001  # seconds: enough for every socket that is ready
 
 
 class Confirmations:
@@ -26,8 +29,10 @@ class Confirmations:
             self._queue.append(subscriber)
 
     def ask(self) -> None:
-        """Ask those whose turn it is; never waits."""
-        for _ in range(min(len(self._queue), max(_LEAST, len(self._queue) // 5))):
+        """Ask those whose turn it is. Lets others have theirs in between."""
+        for number in range(min(len(self._queue), max(_LEAST, len(self._queue) // 5))):
+            if number and number % _AT_ONCE == 0:
+                sleep(_BREATH)
             subscriber = self._queue.popleft()
             subscriber.queued = False
             subscriber.ask()

@@ -41,6 +41,8 @@ class Connection:
     """
 
     is_stream = False
+    weight = 1
+    """How many writes to a socket it costs to flush it, see ``Outbox``."""
     acknowledged: int | None = None
     """What the client says that it has received, see ``Engine.connect``."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..concurrency import monotonic, run_later, run_soon
 from .connection import Connection
 
-_AT_ONCE = 1000  # connections, some milliseconds, before others get their turn
+_AT_ONCE = 250  # writes, a few milliseconds, before others get their turn
 _PATIENCE = 0.1  # of the time that the last fan-out took
 _LEAST, _MOST = 0.0002, 0.005  # seconds: less is not worth a timer, more would be felt
 
@@ -32,13 +32,20 @@ class Outbox:
 
     def _send(self) -> None:
         began = monotonic()
-        part, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
         try:
-            for connection in part:
+            for connection in self._take_part():
                 if connection.live and not connection.closed:
                     connection.flush()
         finally:
             self._go_on(monotonic() - began)
+
+    def _take_part(self) -> list[Connection]:
+        room, count = _AT_ONCE, 0
+        while room > 0 and count < len(self._waiting):
+            room -= self._waiting[count].weight
+            count += 1
+        part, self._waiting = self._waiting[:count], self._waiting[count:]
+        return part
 
     def _go_on(self, seconds: float) -> None:
         self._taking += seconds

@@ -12,6 +12,7 @@ from .connection import Connection
 class Poll(Connection):
     """A held ``/meta/connect``: its greenlet waits here, and takes what has come when woken."""
 
+    weight = 30  # its greenlet asks the engine, makes an answer, reads the next request
     __slots__ = ("_watcher", "_woken", "abandoned", "acknowledged", "is_last")
 
     def __init__(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 
-from ..concurrency import monotonic, sleep, spawn
+from ..concurrency import Task, monotonic, sleep, spawn
 from ..engines.base import Engine, Progress, Standing
 from ..errors import EngineError
 from .subscriber import Stream, Subscriber
@@ -33,6 +33,9 @@ class Positions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._ending: dict[Subscriber, None] = {}
+        self._ended: list[Subscriber] = []
+        """Those of them that are to be saved next: together, for a worker that stops ends all."""
+        self._saver: Task | None = None
         self._joining: list[Subscriber] = []
         """They count for the worker's position since the last survey."""
         self._telling = False
@@ -47,11 +50,25 @@ class Positions:
 
     def _end(self, subscriber: Subscriber) -> None:
         subscriber.await_confirmation(_CONFIRM_SECONDS)
+        self._ended.append(subscriber)
+        if self._saver is None:
+            self._saver = spawn(self._save_ended)
+
+    def _save_ended(self) -> None:
+        try:
+            while self._ended:
+                ended, self._ended = self._ended, []
+                self._save_surely([_progress(one, Standing.ENDED) for one in ended])
+                for one in ended:
+                    self._ending.pop(one, None)
+        finally:
+            self._saver = None
+
+    def _save_surely(self, progress: list[Progress]) -> None:
         pause = _RETRY_SECONDS
-        while not self._save([_progress(subscriber, Standing.ENDED)]):
+        while not self._save(progress):
             sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        self._ending.pop(subscriber, None)
 
     @property
     def ending(self) -> list[Subscriber]:
@@ -66,13 +83,10 @@ class Positions:
         :returns: what has arrived at all that follow.
         """
         now = monotonic()
-        for stream in streams:
-            stream.heard_all(heard)
-            stream.look(now)
+        unsettled = [one for one in streams if not one.look(heard, now)]
         if not self._telling:
             self._change(streams, now, written)
-        following = [one for one in [*streams, *self._ending] if one.follows]
-        behind = [one for one in following if one.closed or not one.is_settled]  # closed: deaf
+        behind = [one for one in [*unsettled, *self._ending] if one.follows]
         return min([heard, *(one.resumable for one in behind)])
 
     def reset(self, streams: list[Subscriber]) -> None:

@@ -143,13 +143,6 @@ class Subscriber(Connection):
         """A client that goes on from this id misses nothing."""
         return min(self.confirmed.within(self.session.subscriptions), self.since)
 
-    def heard_all(self, position: int) -> None:
-        """Every message up to ``position`` has been told; if none of them is under way, the client
-        goes on from there."""
-        if self.is_settled:
-            self.position = max(self.position, position)
-            self.confirmed = self.reach
-
     def merge(self, batch: Batch) -> bool:
         settled = not self.outgoing and self.confirmed.position >= self.position
         enough = super().merge(batch)
@@ -161,12 +154,20 @@ class Subscriber(Connection):
         super().start_at(position)
         self.confirmed = self.reach
 
-    def look(self, now: float) -> None:
-        """Note the time if the peer has nothing to confirm, or has confirmed something."""
-        position = self.confirmed.position
-        if self.is_settled or position != self._looked_at:
+    def look(self, heard: int, now: float) -> bool:
+        """Every message up to ``heard`` has been told; if none of them is under way, the client
+        goes on from there. Notes the time if so, or if the peer has confirmed something.
+
+        :returns: is it settled?
+        """
+        settled = self.is_settled
+        if settled and (heard > self.position or self.confirmed.covered is not self.covered):
+            self.position = max(self.position, heard)
+            self.confirmed = self.reach
+        if settled or self.confirmed.position != self._looked_at:
             self.fresh_at = now
-        self._looked_at = position
+        self._looked_at = self.confirmed.position
+        return settled
 
     def ask(self) -> None:
         """Ask the peer what has arrived; neither waits nor asks twice."""

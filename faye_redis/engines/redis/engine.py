@@ -31,7 +31,7 @@ from .control import Control
 from .failures import translated, translation
 from .heartbeat import Heartbeat
 from .keys import Keys
-from .lifetimes import MOST_AT_ONCE, Lifetimes, chunks
+from .lifetimes import Lifetimes, chunks
 from .listener import Listener
 from .logs import Logs
 from .publishing import Publishing
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("faye_redis.engine")
 
 _RECOVERY_LIMIT = 1000
+_SAVED_AT_ONCE = 200  # some milliseconds, before others get their turn
 
 
 class RedisEngine:
@@ -318,9 +319,9 @@ class RedisEngine:
 
     @retried
     def save(self, positions: Sequence[Progress]) -> None:
-        for start in range(0, len(positions), MOST_AT_ONCE):
+        for start in range(0, len(positions), _SAVED_AT_ONCE):
             with self._redis.pipeline(transaction=False) as pipeline:
-                for progress in positions[start : start + MOST_AT_ONCE]:
+                for progress in positions[start : start + _SAVED_AT_ONCE]:
                     self._save(pipeline, *progress)
                 pipeline.execute()
 

@@ -59,6 +59,16 @@ def test_others_have_their_turn_in_between(monkeypatch: pytest.MonkeyPatch) -> N
     assert {3, 6} & set(turns)
 
 
+def test_one_that_costs_more_counts_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "_AT_ONCE", 4)
+    monkeypatch.setattr(Recording, "weight", 2)
+    box, connections = Outbox(), [Recording([]) for _ in range(5)]
+    box._waiting = list(connections)
+    parts = [box._take_part() for _ in range(4)]
+    assert [len(part) for part in parts] == [2, 2, 1, 0]
+    assert [one for part in parts for one in part] == connections
+
+
 def test_what_comes_meanwhile_goes_with_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "_AT_ONCE", 2)
     log: list[object] = []
