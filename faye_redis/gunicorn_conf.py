@@ -9,19 +9,17 @@ Options on gunicorn's command line win over those here.
 from __future__ import annotations
 
 import atexit
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import concurrency
 
 concurrency.patch()  # before gunicorn (with --preload) imports the application
 
+from gunicorn.glogging import Logger  # noqa: E402
 from gunicorn.workers.base_async import ALREADY_HANDLED  # noqa: E402
 
 from .adapter import adapters  # noqa: E402
 from .errors import ConfigurationError  # noqa: E402
-
-if TYPE_CHECKING:
-    from .adapter import WSGIAdapter
 
 worker_class = "gevent"
 keepalive = 75
@@ -44,23 +42,19 @@ def post_worker_init(worker: Any) -> None:
         if worker.cfg.workers > 1:
             adapter.require_shared_engine()
         adapter.start()
-        if _sees_all(worker, adapter) and not _counts_requests(worker):
+        if worker.wsgi is adapter and not _minds_requests(worker):  # no middleware around it
             adapter.persist(worker.cfg.keepalive, ALREADY_HANDLED)
     atexit.register(_close)
     concurrency.spawn(_drain_when_stopped, worker)
 
 
-def _sees_all(worker: Any, adapter: WSGIAdapter) -> bool:
-    """Is there no middleware around the adapter, which would miss requests?"""
-    return worker.wsgi is adapter or getattr(worker.wsgi, "wsgi_app", None) is adapter
-
-
-def _counts_requests(worker: Any) -> bool:
+def _minds_requests(worker: Any) -> bool:
     """Does gunicorn itself do something for each request: log, count, call a hook?"""
     cfg = worker.cfg
+    logs = worker.log.access_log_enabled or type(worker.log).access is not Logger.access
     hooks = [cfg.settings[name] for name in ("pre_request", "post_request")]
-    return (worker.log.access_log_enabled or cfg.statsd_host is not None or cfg.max_requests > 0
-            or cfg.keepalive == 0 or any(hook.get() is not hook.default for hook in hooks))
+    return (logs or cfg.max_requests > 0 or cfg.keepalive == 0
+            or any(hook.get() is not hook.default for hook in hooks))
 
 
 def _drain_when_stopped(worker: Any) -> None:

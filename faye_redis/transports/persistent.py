@@ -16,10 +16,9 @@ from email.utils import formatdate
 from functools import lru_cache
 from io import BytesIO
 from time import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from .http import BODY_TIMEOUT
 from .responses import Environ, Headers, StartResponse
 from .sockets import raw_socket
 
@@ -28,6 +27,7 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 _RECEIVE: Final = 16384
 _LONGEST_HEAD: Final = 4096
 _MOST_HEADS: Final = 4  # of one connection; the bodies of polls rarely differ in length
+_BODY_SECONDS: Final = 1.0  # for the rest of a body; gunicorn waits for one that is slower
 _OF_ONE_REQUEST: Final = frozenset({"wsgi.input", "wsgi.early_hints"})
 
 
@@ -69,18 +69,57 @@ class _Heads:
 
 
 class _Answer:
-    """Takes what an application answers."""
+    """What an application answers to one request."""
 
-    __slots__ = ("headers", "status")
+    __slots__ = ("body", "headers", "status")
 
-    def start(self, status: str, headers: Headers) -> None:
+    def __init__(self, app: Application, environ: Environ) -> None:
+        self.body = app(environ, self._start)
+
+    def _start(self, status: str, headers: Headers) -> None:
         self.status, self.headers = status, headers
 
-    def encoded(self, server: str, persistence: str, body: Iterable[bytes]) -> bytes:
+    def encoded(self, server: str, persistence: str) -> bytes:
         lines = [f"HTTP/1.1 {self.status}", f"Server: {server}", f"Date: {_date(int(time()))}",
                  f"Connection: {persistence}",
                  *[f"{name}: {value}" for name, value in self.headers]]
-        return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + b"".join(body)
+        return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + b"".join(self.body)
+
+
+class _Connection(NamedTuple):
+    """The peer's socket, and gunicorn's view of it."""
+
+    sock: socket.socket
+    reader: Any
+    server: str
+    """How gunicorn names itself."""
+
+    @property
+    def unreader(self) -> Any:
+        """What gunicorn has received and not parsed yet."""
+        return self.reader.unreader
+
+    @property
+    def is_read(self) -> bool:
+        """Has the body of the request that gunicorn has parsed been read to its end? What is left
+        of it must never be taken for the next request."""
+        return bool(self.reader.length == 0)
+
+    def receive(self, seconds: float) -> bytes | None:
+        """The bytes that come next; None if none did for so long."""
+        self.sock.settimeout(seconds)
+        try:
+            return self.sock.recv(_RECEIVE)
+        except TimeoutError:
+            return None
+        finally:
+            self.sock.settimeout(None)
+
+    def send(self, data: bytes) -> None:
+        """``sendall``, which is dear even if one ``send`` takes all."""
+        sent = self.sock.send(data)
+        if sent < len(data):
+            self.sock.sendall(data[sent:])
 
 
 class PersistentConnections:
@@ -108,13 +147,17 @@ class PersistentConnections:
         sock = raw_socket(environ)
         if self._closed or sock is None or not _may_persist(environ, sock, response):
             return self._app(environ, start_response)
-        answer = _Answer()
-        body = self._app(environ, answer.start)
-        if answer.status != "200 OK":  # its request may not have been read
+        connection = _Connection(sock, environ["wsgi.input"].reader, response.version)
+        heads = self._heads.setdefault(connection.unreader, _Heads())
+        heads.parsed(environ, response.req.req_number)  # as gunicorn made it
+        answer = _Answer(self._app, environ)
+        if answer.status != "200 OK" or not connection.is_read:
             start_response(answer.status, answer.headers)
-            return body
-        self._send(sock, answer, response.version, body)
-        self._go_on(environ, sock, response)
+            return answer.body
+        self._send(connection, answer)
+        del answer  # it may be large, and a poll is held for long
+        while self._serve_next(connection, heads):
+            pass
         return self._handled  # type: ignore[no-any-return]
 
     def close(self) -> None:
@@ -125,59 +168,47 @@ class PersistentConnections:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RD)
 
-    def _go_on(self, environ: Environ, sock: socket.socket, response: Any) -> None:
-        """Returns when gunicorn has to look at what has come."""
-        unreader = environ["wsgi.input"].reader.unreader
-        heads = self._heads.setdefault(unreader, _Heads())
-        heads.parsed(environ, response.req.req_number)
-        while data := unreader.take_buffered() or self._await_request(sock):
-            if heads.lacks_body(data):  # many clients send it by itself
-                data += _receive(sock, BODY_TIMEOUT)
-            request = None if self._closed else heads.request(data)
-            if request is None:
-                unreader.unread(data)
-                return
-            answer = _Answer()
-            body = self._app(request, answer.start)
-            self._send(sock, answer, response.version, body)
+    def _serve_next(self, connection: _Connection, heads: _Heads) -> bool:
+        """:returns: False if gunicorn has to look at what has come."""
+        request = self._next_request(connection, heads)
+        if request is None:
+            return False
+        self._send(connection, _Answer(self._app, request))
+        return True
 
-    def _send(
-        self, sock: socket.socket, answer: _Answer, server: str, body: Iterable[bytes]
-    ) -> None:
+    def _next_request(self, connection: _Connection, heads: _Heads) -> Environ | None:
+        data = connection.unreader.take_buffered() or self._await_request(connection)
+        if heads.lacks_body(data):  # many clients send it by itself
+            data += connection.receive(_BODY_SECONDS) or b""
+        request = None if self._closed else heads.request(data)
+        if request is None:
+            connection.unreader.unread(data)
+        return request
+
+    def _send(self, connection: _Connection, answer: _Answer) -> None:
         """:raises StopIteration: it was the last answer of this connection."""
         last = self._closed
-        data = answer.encoded(server, "close" if last else "keep-alive", body)
-        sent = sock.send(data)
-        if sent < len(data):  # not always ``sendall``: it is dear even if one send takes all
-            sock.sendall(data[sent:])
+        connection.send(answer.encoded(connection.server, "close" if last else "keep-alive"))
         if last or self._closed:
             raise StopIteration
 
-    def _await_request(self, sock: socket.socket) -> bytes:
-        """The beginning of the next request; none if the peer, or ``close``, has ended it."""
-        self._idle.add(sock)
+    def _await_request(self, connection: _Connection) -> bytes:
+        """The beginning of the next request; none if the peer, or ``close``, has ended it.
+
+        :raises StopIteration: none came for ``idle_seconds``.
+        """
+        self._idle.add(connection.sock)
         try:
-            return _receive(sock, self._idle_seconds)
+            data = connection.receive(self._idle_seconds)
         except OSError:
             if not self._closed:
                 raise
             return b""  # so gevent wakes who waits; if something has come after all, it is there
         finally:
-            self._idle.discard(sock)
-
-
-def _receive(sock: socket.socket, seconds: float) -> bytes:
-    """The bytes that come next.
-
-    :raises StopIteration: none came for so long.
-    """
-    sock.settimeout(seconds)
-    try:
-        return sock.recv(_RECEIVE)
-    except TimeoutError:
-        raise StopIteration from None
-    finally:
-        sock.settimeout(None)
+            self._idle.discard(connection.sock)
+        if data is None:
+            raise StopIteration
+        return data
 
 
 def _may_persist(environ: Environ, sock: socket.socket, response: Any) -> bool:

@@ -45,7 +45,7 @@ def test_an_idle_client_is_one_compact_key(two: list[RedisEngine]) -> None:
     assert keys_of(engine, client_id) == [key.encode()]
     assert engine._redis.object("encoding", key) == b"listpack"
     assert sorted(engine._redis.hkeys(key)) == [
-        b"/a", b"connect_id", b"cursor", b"epoch", b"stream", b"version"]
+        b"/a", b"connect_id", b"cursor", b"epoch", b"kept", b"stream", b"version"]
 
 
 def test_a_connect_extends_what_is_about_to_run_out(two: list[RedisEngine]) -> None:
@@ -54,8 +54,38 @@ def test_a_connect_extends_what_is_about_to_run_out(two: list[RedisEngine]) -> N
     keys = [engine._keys.client(client_id), engine._keys.subscribers("/a")]
     for key in keys:
         engine._redis.pexpire(key, engine._lifetime // 3)
+    let_pass(engine, client_id)
     engine.connect(client_id, "1", False)
     eventually(lambda: all(engine._redis.pttl(key) > engine._lifetime // 2 for key in keys))
+
+
+def test_it_extends_the_channels_of_a_client_whose_own_key_was_kept(two: list[RedisEngine]) -> None:
+    """A worker that holds a client extends the client's key alone."""
+    engine = two[0]
+    client_id = subscriber(engine)
+    engine._redis.pexpire(engine._keys.subscribers("/a"), engine._lifetime // 3)
+    let_pass(engine, client_id)
+    engine.connect(client_id, "1", False)
+    eventually(lambda: engine._redis.pttl(
+        engine._keys.subscribers("/a")) > engine._lifetime // 2)
+
+
+def test_it_does_so_once_per_half_lifetime(two: list[RedisEngine]) -> None:
+    engine = two[0]
+    client_id = subscriber(engine)
+    key = engine._keys.client(client_id)
+    let_pass(engine, client_id)
+    engine.connect(client_id, "1", False)
+    engine._redis.pexpire(key, 60_000)
+    engine.connect(client_id, "2", False)
+    assert engine._redis.pttl(key) <= 60_000
+
+
+def let_pass(engine: RedisEngine, client_id: str) -> None:
+    """As if its last connect was more than half of its lifetime ago."""
+    seconds, _ = engine._redis.time()
+    past = seconds - engine._lifetime // 1000 * 2 // 3
+    engine._redis.hset(engine._keys.client(client_id), "kept", past)
 
 
 def test_a_removal_that_is_repeated_gives_the_same_answer(two: list[RedisEngine]) -> None:

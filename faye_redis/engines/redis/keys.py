@@ -40,6 +40,8 @@ channel, pattern message id from which (exclusive) this subscription counts; as 
 ``poll``         id of the server that holds a poll of it
 ``stream``       its latest stream; that is its connection if it has the epoch of the client
 ``owed``         streams before its connection that may have delivered more than ``cursor`` says
+``kept``         second of Redis TIME when a connect (or its creation) extended its lifetime and
+                 that of its channels
 ``acknowledges`` 1 if it says itself what it has received
 ================ ================================================================================
 

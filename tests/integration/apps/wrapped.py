@@ -33,15 +33,19 @@ def tell(number: int, start_response: Callable[..., Any]) -> Iterable[bytes]:
     return [str(number).encode()]
 
 
-class Framework:
-    """As Flask's application object."""
+class Middleware:
+    """It has an attribute as Flask's application object has."""
 
     def __init__(self) -> None:
-        self.wsgi_app = WSGIAdapter(bare)
+        self.wsgi_app = WSGIAdapter()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        global seen
+        seen += 1
+        if environ["PATH_INFO"] == "/seen":
+            return tell(seen, start_response)
         return self.wsgi_app(environ, start_response)
 
 
-framework = Framework()
+wrapper = Middleware()
 outermost = WSGIAdapter(bare)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
+from weakref import ref
 
 import gevent
 import pytest
@@ -13,6 +14,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base_async import ALREADY_HANDLED
 from gunicorn.workers.ggevent import GeventWorker
 
+from faye_redis.transports import persistent
 from faye_redis.transports.persistent import PersistentConnections
 from faye_redis.transports.responses import Environ, StartResponse
 from support.waiting import eventually
@@ -46,8 +48,8 @@ class Site:
         return [b"outside"]
 
     def _echo(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if "HTTP_X_REFUSED" in environ:  # without reading it
-            start_response("413 Content Too Large", [("Content-Length", "0")])
+        if "HTTP_X_UNREAD" in environ:  # answers without reading
+            start_response(environ["HTTP_X_UNREAD"], [("Content-Length", "0")])
             return [b""]
         self.environs.append(environ)
         body = environ["wsgi.input"].read()
@@ -159,6 +161,18 @@ def test_a_body_may_come_by_itself(site: Site) -> None:
     assert site.parsed == 2
 
 
+def test_a_body_that_is_slow_is_left_to_gunicorn(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persistent, "_BODY_SECONDS", 0.05)
+    for _ in range(3):
+        site.ask(b"body")
+    site.send(post(b"slow")[:-2])
+    eventually(lambda: site.parsed == 3)
+    site.send(b"ow")
+    assert site.answer()[1] == b"slow"
+
+
 def test_a_body_that_does_not_come(site: Site) -> None:
     for _ in range(3):
         site.ask(b"body")
@@ -233,10 +247,56 @@ def test_what_is_no_plain_request_is_left_to_gunicorn(site: Site, header: str) -
     assert not site.persistent._heads
 
 
-def test_a_refusal_without_reading_the_body_is_left_to_gunicorn(site: Site) -> None:
-    assert site.ask(b"body", "X-Refused: yes") == b""
-    assert site.ask(b"body") == b"body"
-    assert site.parsed == 2
+@pytest.mark.parametrize("status", ["200 OK", "413 Content Too Large"])
+def test_a_body_that_was_not_read_is_never_taken_for_a_request(site: Site, status: str) -> None:
+    for _ in range(3):
+        site.ask(b"mine", "Cookie: known")
+    for hidden in (post(b"evil", "Cookie: known"), post(b"evil", "Cookie: unknown")):
+        seen = len(site.environs)
+        assert site.ask(hidden, f"X-Unread: {status}") == b""
+        assert site.ask(b"body", "Cookie: victim") == b"body"
+        assert [one["HTTP_COOKIE"] for one in site.environs[seen:]] == ["victim"]
+    for _ in range(3):
+        site.ask(b"evil", "Cookie: unknown")
+        assert site.environs[-1]["HTTP_COOKIE"] == "unknown"
+
+
+def test_what_is_written_into_an_environ_is_gone_with_it(site: Site) -> None:
+    """The application does that while it serves the request."""
+    for _ in range(4):
+        site.ask(b"body")
+        assert "app.user" not in site.environs[-1]
+        site.environs[-1]["app.user"] = "somebody"
+    written: list[bool] = []
+    plain = site.persistent._app
+
+    def writing(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        written.append("app.user" in environ)
+        environ["app.user"] = "somebody"
+        return plain(environ, start_response)
+    site.persistent._app = writing
+    for _ in range(3):
+        for _ in range(4):
+            site.ask(b"body", "X: y")
+        site.ask(b"another length", "X: y")
+    assert written == [False] * 15
+
+
+def test_nothing_of_an_answer_is_kept_while_the_next_request_is_waited_for(site: Site) -> None:
+    class Body(list[bytes]):
+        """A list that can be referred to weakly."""
+
+    plain, made = site.persistent._app, []
+
+    def large(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        body = Body(plain(environ, start_response))
+        made.append(ref(body))
+        return body
+    site.persistent._app = large
+    for _ in range(4):
+        site.ask(b"body")
+    eventually(lambda: site.persistent._idle)
+    assert [one() for one in made] == [None] * 4
 
 
 def test_a_request_that_is_not_to_be_answered_ends_the_connection(site: Site) -> None:

@@ -100,15 +100,16 @@ else
   change('poll', server_id)
 end
 
+-- Not by the key's own lifetime: a worker that holds the client extends that, not its channels'.
+local keep = now / 1000 - (client.kept or 0) > ARGV[6] / 2000 and 1 or 0
+if keep == 1 then
+  change('kept', time[1])
+  redis.call('PEXPIRE', KEYS[1], ARGV[6])
+end
 redis.call(unpack(changes))
 if #dropped > 2 then
   redis.call(unpack(dropped))
 end
 redis.call('ZADD', KEYS[2], now, client_id)
-local keep = 0
-if redis.call('PTTL', KEYS[1]) < ARGV[6] / 2 then
-  keep = 1
-  redis.call('PEXPIRE', KEYS[1], ARGV[6])
-end
 return {1, epoch, tonumber(client.version or 0), cursor, repeat_to, streams, subscriptions, keep,
   acknowledges and 1 or 0}

@@ -6,6 +6,7 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSETNX', KEYS[1], 'epoch', 0)
+redis.call('HSETNX', KEYS[1], 'kept', time[1])
 if ARGV[3] == '1' then
   redis.call('HSET', KEYS[1], 'acknowledges', 1)
 end

@@ -15,7 +15,7 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('DEL', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[1], 'epoch', epoch, 'version', ARGV[5], 'cursor', ARGV[6],
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'kept', time[1], 'version', ARGV[5], 'cursor', ARGV[6],
   'connect_id', ARGV[7])
 if ARGV[8] ~= '' then
   redis.call('HSET', KEYS[1], 'sent', ARGV[8])
