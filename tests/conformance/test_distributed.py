@@ -12,7 +12,9 @@ import gevent
 import pytest
 import redis
 
+from faye_redis.concurrency import Event
 from faye_redis.engines.base import Message
+from faye_redis.engines.redis.listener import Listener
 from faye_redis.errors import EngineUnavailable, UnknownClient
 from faye_redis.settings import EngineSettings
 from support.redis_server import RedisServer
@@ -40,6 +42,28 @@ def cluster(redis_settings: EngineSettings) -> Iterator[Cluster]:
 @pytest.fixture
 def two(cluster: Cluster) -> list[Worker]:
     return cluster(2)
+
+
+def test_what_is_told_of_a_client_before_its_worker_has_ears(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands go by another connection than pub/sub, which may be the later one."""
+    [other] = cluster(1)
+    ears, connect = Event(), Listener._connect
+
+    def connect_late(listener: Listener) -> None:
+        ears.wait()
+        connect(listener)
+    monkeypatch.setattr(Listener, "_connect", connect_late)
+    worker = cluster(1)[1]
+    subscribing, leaving = worker.client(), worker.client()
+    stream, ended = worker.stream(subscribing), worker.stream(leaving)
+    other.engine.subscribe(subscribing, ["/a"])
+    other.engine.destroy_client(leaving)
+    ears.set()
+    other.publish("/a", "heard")
+    eventually(lambda: stream.data == ["heard"])
+    eventually(lambda: ended.closed_with == 1000)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

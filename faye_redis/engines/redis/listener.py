@@ -41,7 +41,7 @@ class Listener:
     :param on_messages: called with messages in order of id, each once; after a reconnect one
         may come again in a later call.
     :param on_control: called with the words of a control message to this worker.
-    :param recover: called after a reconnect, with followed channels and the last id heard; returns
+    :param recover: called after each connect, with followed channels and the last id heard; returns
         what was published since.
     """
 
@@ -74,6 +74,8 @@ class Listener:
         self._task: Task | None = None
         self._closed = False
         self.connected = Event()
+        self._listening = Event()
+        """The server has confirmed that control messages come."""
         self._hope = Event()
         self._last = Message(0, "/", b"")
         """The message that was passed on last; not all of its notices may have come."""
@@ -197,19 +199,20 @@ class Listener:
         again = self._wire is not None
         self._wire = wire = Wire(self._pool, _RECEIVE)
         with self._writing:
-            for confirmed in self._followed.values():
+            for confirmed in [self._listening, *self._followed.values()]:
                 confirmed.clear()
             self._heard_after.clear()
             self._latest.clear()
-            if again:
-                self._held = []
+            self._held = []
             self._unconfirmed = Counter(list(self._followed))
             names = [self._keys.publish_channel(name) for name in self._followed]
             self._write("SUBSCRIBE", self._control, *names)
             self.connected.set()
         if again:
             log.info("pub/sub connection is back")
-            spawn(self._catch_up, wire, list(self._followed))
+        # The first time there can be clients as well, of whom something was told to nobody; but no
+        # message can be missing, since ``follow`` waits for this connection.
+        spawn(self._catch_up, wire, list(self._followed) if again else [])
 
     def _disconnect(self) -> None:
         self.connected.clear()
@@ -248,7 +251,9 @@ class Listener:
             batch = []
             if kind == b"message":
                 self._on_control(data.decode().split(" "))
-            elif kind == b"subscribe" and channel != self._control:
+            elif channel == self._control:
+                self._listening.set()
+            elif kind == b"subscribe":
                 self._confirm(channel.decode().removeprefix(self._keys.publish_channel("")))
         self._hear(batch)
 
@@ -276,8 +281,10 @@ class Listener:
         self._on_messages(batch)
 
     def _catch_up(self, wire: Wire, channels: list[str]) -> None:
-        """After a reconnect: what was missed first, then what has come since."""
+        """After a connect: what was missed first, then what has come since."""
         try:
+            if not self._listening.wait(self._follow_timeout):
+                raise EngineUnavailable("no confirmation of a subscription from Redis")
             self._await_confirmation(channels)
             missed = self._recover(channels, self.last_id)
         except EngineError:

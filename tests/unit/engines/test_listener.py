@@ -36,10 +36,12 @@ class Recovering:
         self.listener = Listener(
             pool, self._keys, "server", 5, self.heard.extend, lambda words: None, self._recover)
         self.listener.start()
-        eventually(self.listener.connected.is_set)
+        eventually(lambda: self.listener.connected.is_set() and self.listener._held is None)
         self.listener.follow(NAMES)
 
     def _recover(self, channels: list[str], position: int) -> list[Message]:
+        if not channels:
+            return []  # it is only beginning
         assert sorted(channels) == sorted(NAMES)
         self.asked_after.append(position)
         self.readable.wait()
