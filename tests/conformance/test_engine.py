@@ -306,8 +306,10 @@ class TestConnecting:
         engine.connect(client_id, "", stream=True)
         engine.touch(client_id)
         engine.touch(client_id, "1")
-        eventually(lambda: events.calls)
-        assert events.calls == [("connected", client_id, "1")]
+        others = [("recovered",)]  # an engine may say so when it begins
+        eventually(lambda: [call for call in events.calls if call not in others])
+        assert [call for call in events.calls if call not in others] == [
+            ("connected", client_id, "1")]
 
     def test_a_position_does_not_count_for_later_subscriptions(self, engine: Engine) -> None:
         client_id = engine.create_client()
