@@ -51,21 +51,13 @@ class _Heads:
                 name: value for name, value in environ.items() if name not in _OF_ONE_REQUEST}
         self._unparsed, self._next_number = b"", number + 1
 
-    def lacks_body(self, data: bytes) -> bool:
-        """Is this the beginning of a request with a known head?"""
-        head, end, body = data.partition(b"\r\n\r\n")
-        environ = self._environs.get(head) if end else None
-        return environ is not None and len(body) < int(environ["CONTENT_LENGTH"])
+    def find(self, head: bytes) -> Environ | None:
+        """What gunicorn made of this head, if it has parsed it before."""
+        return self._environs.get(head)
 
-    def request(self, data: bytes) -> Environ | None:
-        """The request that ``data`` is from beginning to end, if its head is known; if not,
-        gunicorn has to parse it next."""
-        head, end, body = data.partition(b"\r\n\r\n")
-        environ = self._environs.get(head) if end else None
-        if environ is not None and len(body) == int(environ["CONTENT_LENGTH"]):
-            return {**environ, "wsgi.input": BytesIO(body)}
-        self._unparsed = head if end and len(head) <= _LONGEST_HEAD else b""
-        return None
+    def left(self, head: bytes) -> None:
+        """gunicorn has to parse this head next."""
+        self._unparsed = head if len(head) <= _LONGEST_HEAD else b""
 
 
 class _Answer:
@@ -178,18 +170,23 @@ class PersistentConnections:
 
     def _next_request(self, connection: _Connection, heads: _Heads) -> Environ | None:
         data = connection.unreader.take_buffered() or self._await_request(connection)
-        if heads.lacks_body(data):  # many clients send it by itself
-            data += connection.receive(_BODY_SECONDS) or b""
-        request = None if self._closed else heads.request(data)
-        if request is None:
-            connection.unreader.unread(data)
-        return request
+        head, end, body = data.partition(b"\r\n\r\n")
+        environ = heads.find(head) if end else None
+        if environ is not None:
+            length = int(environ["CONTENT_LENGTH"])
+            if len(body) < length:  # many clients send it by itself
+                body += connection.receive(_BODY_SECONDS) or b""
+            if len(body) == length and not self._closed:
+                return {**environ, "wsgi.input": BytesIO(body)}
+        heads.left(head if end else b"")
+        connection.unreader.unread(head + end + body)
+        return None
 
     def _send(self, connection: _Connection, answer: _Answer) -> None:
         """:raises StopIteration: it was the last answer of this connection."""
-        last = self._closed
-        connection.send(answer.encoded(connection.server, "close" if last else "keep-alive"))
-        if last or self._closed:
+        persistence = "close" if self._closed else "keep-alive"
+        connection.send(answer.encoded(connection.server, persistence))
+        if self._closed:
             raise StopIteration
 
     def _await_request(self, connection: _Connection) -> bytes:

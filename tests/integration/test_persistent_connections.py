@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import time
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -114,9 +113,7 @@ def check_that_all_are_told(line: str, env: dict[str, str], conf: Path) -> None:
 def test_an_idle_connection_does_not_hold_up_a_stopping_worker(env: dict[str, str]) -> None:
     with node(env, "wrapped:outermost") as running, closing(connect(running)) as line:
         shake_hands(line)
-        began = time.monotonic()
         assert running.stop() == 0
-        assert time.monotonic() - began < 3.5  # graceful_timeout is 4
         assert "graceful timeout" not in running.log
 
 

@@ -285,13 +285,14 @@ class RedisEngine:
             raise UnknownClient(client_id)
         if reply[0] == 2:
             raise Superseded("a newer connection holds the client")
-        _, epoch, version, cursor, repeat_to, owed, subscriptions, _, acknowledges = reply
-        pairs, streams = iter(subscriptions), iter(owed)
+        _, epoch, version, cursor, repeat_to, owed, fields, _, acknowledges = reply
+        pairs, streams = iter(fields), iter(owed)
         return Session(
             epoch,
             version,
             int(cursor),
-            {name.decode(): int(start) for name, start in zip(pairs, pairs, strict=True)},
+            {name.decode(): int(value) for name, value in zip(pairs, pairs, strict=True)
+             if name.startswith(b"/")},  # the others are no subscriptions, see ``keys``
             bool(acknowledges),
             int(repeat_to) if repeat_to else None,
             tuple(Owed(server.decode(), at, bool(follows), bool(heard)) for

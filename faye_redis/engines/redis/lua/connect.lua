@@ -3,8 +3,8 @@
 -- ARGV    client id, server id, connect id ('' if none), 1 if the connection is a socket,
 --         client_timeout in ms, lifetime of the client's keys in ms, prefix of workers' channels,
 --         position that the client acknowledges or ''
--- Returns {1, epoch, version, cursor, position to repeat to or '', {owed ...}, {channel, from id,
---         ...}, 1 if the lifetime of the client's keys was extended and its channels' should be,
+-- Returns {1, epoch, version, cursor, position to repeat to or '', {owed ...}, {field, value ...}
+--         as they were before, 1 if the lifetime of the client's keys was extended and its channels' should be,
 --         1 if the client acknowledges},
 --         or {0} if there is no such client or the request is stale. Of each stream that is owed:
 --         server id, epoch, 1 if it follows, how many heard that it is released
@@ -26,14 +26,9 @@ local client_id, server_id, connect_id, stream = ARGV[1], ARGV[2], ARGV[3], ARGV
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local seen = tonumber(redis.call('ZSCORE', KEYS[2], client_id) or 0)
-local client, subscriptions, fields = {}, {}, redis.call('HGETALL', KEYS[1])
+local client, fields = {}, redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
-  if string.sub(fields[i], 1, 1) == '/' then
-    subscriptions[#subscriptions + 1] = fields[i]
-    subscriptions[#subscriptions + 1] = fields[i + 1]
-  else
-    client[fields[i]] = fields[i + 1]
-  end
+  client[fields[i]] = fields[i + 1]
 end
 local latest, sent = client.connect_id or '', client.sent
 local expired = seen < now - ARGV[5] and seen < (redis.call('GET', KEYS[3]) or now) - ARGV[5]
@@ -111,5 +106,5 @@ if #dropped > 2 then
   redis.call(unpack(dropped))
 end
 redis.call('ZADD', KEYS[2], now, client_id)
-return {1, epoch, tonumber(client.version or 0), cursor, repeat_to, streams, subscriptions, keep,
+return {1, epoch, tonumber(client.version or 0), cursor, repeat_to, streams, fields, keep,
   acknowledges and 1 or 0}
