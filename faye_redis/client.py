@@ -147,6 +147,9 @@ class Client:
 
     # For the server: how this transport serves connects (Link), and where messages go (Stream)
 
+    def admit(self, message: dict[str, Any]) -> bool:
+        return True
+
     def connect(self, pending: PendingReply) -> list[bytes]:
         """This client needs no connects; an extension may still send one."""
         return pending.finish()

@@ -9,6 +9,7 @@
     └── EngineError            the engine could not do it
         ├── EngineUnavailable  the store is down, slow or refuses; trying again may help
         ├── UnknownClient      no such client: it never was, it left, or it expired
+        ├── TooMany            a client has as many subscriptions as it may have
         └── Superseded         a newer request of the same client took over
 
 Exceptions of other libraries are translated into these where they are met
@@ -42,7 +43,8 @@ class NotPatchedError(FayeRedisError):
 class BadRequest(FayeRedisError):
     """What the peer sent is no Bayeux request.
 
-    :param reason: for the log; the peer only sees the status.
+    :param reason: what is wrong, for the log and the peer: names the option that is in the way,
+        quotes little of what came and nothing of what others sent.
     :param status: HTTP status code.
     """
 
@@ -74,6 +76,17 @@ class UnknownClient(EngineError):
     def __init__(self, client_id: str) -> None:
         super().__init__("unknown client")
         self.client_id = client_id
+
+
+class TooMany(EngineError):
+    """A client would have more subscriptions than it may have; nothing was changed.
+
+    :param option: the option that does not allow it: ``max_subscriptions``, ``max_wildcards``.
+    """
+
+    def __init__(self, option: str) -> None:
+        super().__init__(f"more than {option}")
+        self.option = option
 
 
 class Superseded(EngineError):

@@ -112,6 +112,22 @@ def seconds(zero: bool = False, off: bool = False) -> Kind:
     return Kind(f"a number of seconds {least} to {YEAR}{none}", convert, parse)
 
 
+def rate() -> Kind:
+    """Frequencies; 0, None and False mean any, and are kept as 0."""
+    def convert(value: Any) -> float:
+        if value is None or value is False:
+            return 0
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise TypeError
+        if not (value == 0 or 0.01 <= value <= 1e9):
+            raise ValueError
+        return value
+
+    def parse(text: str) -> Any:
+        return False if WORDS.get(text.lower()) is False else float(text)
+    return Kind("a number per second from 0.01 to 1e9 (0 or False: any)", convert, parse)
+
+
 def text(rule: str, pattern: str = r"(?s).+") -> Kind:
     """Strings that match ``pattern`` as a whole."""
     def convert(value: Any) -> str:

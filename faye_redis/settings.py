@@ -29,6 +29,7 @@ from .options import (
     mount,
     nearest,
     origins,
+    rate,
     seconds,
     shown,
     text,
@@ -149,8 +150,19 @@ class Settings:
         whole(1, 254), "Nesting of JSON"))
     max_subscriptions: int = field(default=128, metadata=_about(
         whole(1), "Subscriptions of one client"))
+    max_wildcards: int = field(default=32, metadata=_about(
+        whole(0), "Subscriptions of one client to patterns; they count as subscriptions, too"))
     max_channel_length: int = field(default=255, metadata=_about(
         whole(1), "Characters in a channel name"))
+    max_channel_segments: int = field(default=16, metadata=_about(
+        whole(1), "Segments of a channel name: `/a/b` has two"))
+    max_message_rate: float = field(default=0, metadata=_about(
+        rate(), "Messages a second of one client on one worker, `/meta/connect` aside; 4 seconds' "
+                "worth may come at once. 0 or False: any number"))
+    max_handshake_rate: float = field(default=2000, metadata=_about(
+        rate(), "Handshakes a second on one worker, likewise"))
+    body_timeout: float = field(default=10, metadata=_about(
+        seconds(), "Longest time a client may take to send the body of a request"))
     max_connections: int = field(default=20_000, metadata=_about(
         whole(1), "Open sockets per worker"))
     drain_jitter: float = field(default=2, metadata=_about(

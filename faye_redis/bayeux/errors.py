@@ -17,9 +17,17 @@ TEXTS = {
     406: "Unknown extension",
     407: "Failed to publish",
     409: "Too many subscriptions",
+    429: "Too many messages",
     500: "Internal server error",
 }
-"""Faye's codes and texts, and 409."""
+"""Faye's codes and texts, and 409 and 429."""
+
+_EXCEEDED = {
+    "max_subscriptions": (409, "Too many subscriptions"),
+    "max_wildcards": (409, "Too many wildcard subscriptions"),
+    "max_handshake_rate": (429, "Too many handshakes"),
+    "max_message_rate": (429, "Too many messages"),
+}
 
 MESSAGE_DELETED = "404::message_deleted"
 """An extension dropped the message or its reply (CometD's token; Faye keeps silent)."""
@@ -34,6 +42,12 @@ def error(code: int, *args: Any) -> str:
     :param args: taken from a message, so JSON values of any kind; written as JavaScript would.
     """
     return f"{code}:{_text(list(args))[:MAX_ARGUMENTS]}:{TEXTS[code]}"
+
+
+def exceeded(option: str, limit: float) -> str:
+    """The error for more than an option allows: ``409:128:Too many subscriptions``."""
+    code, text = _EXCEEDED[option]
+    return f"{code}:{limit:g}:{text}"
 
 
 def _text(value: Any) -> str:

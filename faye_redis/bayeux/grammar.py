@@ -16,6 +16,7 @@ _channel = re.compile(rf"(?:{_SEGMENT})+").fullmatch
 _pattern = re.compile(rf"(?:{_SEGMENT})*/\*\*?").fullmatch
 _client_id = re.compile(r"[a-z0-9]{1,64}").fullmatch
 _counter = re.compile(r"[0-9a-z]{1,16}").fullmatch
+_message_id = re.compile(r"[A-Za-z0-9_.:+/={}\-]{0,128}").fullmatch
 
 
 def is_channel(name: object) -> TypeGuard[str]:
@@ -36,6 +37,15 @@ def is_subscription(name: object) -> TypeGuard[str]:
 def is_client_id(name: object) -> TypeGuard[str]:
     """True for what an engine can have issued as a client id: ``[a-z0-9]{1,64}``."""
     return isinstance(name, str) and _client_id(name) is not None
+
+
+def is_message_id(value: object) -> bool:
+    """True for an id that a message may have: none (false and null are none), a number, or a short
+    string of the characters that counters, UUIDs and Base64 are made of. It is sent back as it
+    came."""
+    if isinstance(value, str):
+        return _message_id(value) is not None
+    return value is None or (isinstance(value, int | float) and value is not True)
 
 
 def is_counter(name: str) -> bool:

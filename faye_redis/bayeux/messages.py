@@ -24,12 +24,13 @@ decode = orjson.loads
 OPERATION_BYTES = 16
 
 
-def parse(data: bytes | str, max_size: int, max_batch: int, max_depth: int) -> list[Message]:
+def parse(data: bytes | str, max_size: int, max_batch: int, max_depth: int) -> list[Any]:
     """The messages in one request: a JSON object, or an array of them.
 
-    Members of the array that are no objects are passed over. UTF-8 is checked strictly; NaN,
-    infinities and lone surrogates, which would be poison to subscribers, are refused. Integers
-    beyond 64 bits become floats, as in JavaScript.
+    Members of the array that are no objects stay where they are. Of equal keys of an object the
+    last one counts, as in JavaScript; nothing looks at the text again. UTF-8 is checked strictly;
+    NaN, infinities and lone surrogates, which would be poison to subscribers, are refused.
+    Integers beyond 64 bits become floats, as in JavaScript.
 
     :param max_size: bytes.
     :param max_batch: members of the array.
@@ -42,24 +43,23 @@ def parse(data: bytes | str, max_size: int, max_batch: int, max_depth: int) -> l
     if not isinstance(document, list):
         raise BadRequest("neither an object nor an array")
     if len(document) > max_batch:
-        raise BadRequest(f"{len(document)} messages in one request, {max_batch} allowed", 413)
-    found = [member for member in document if isinstance(member, dict)]
-    if document and not found:
+        raise BadRequest(f"{len(document)} messages, max_batch is {max_batch}", 413)
+    if document and not any(isinstance(member, dict) for member in document):
         raise BadRequest("an array without any message")
-    return found
+    return document
 
 
 def _load(data: bytes | str, max_size: int, max_depth: int) -> Any:
     try:
         text = data.encode() if isinstance(data, str) else data
         if len(text) > max_size:
-            raise BadRequest(f"{len(text)} bytes, {max_size} allowed", 413)
+            raise BadRequest(f"{len(text)} bytes, max_message_size is {max_size}", 413)
         document = decode(text)
     except ValueError as problem:  # of UTF-8 as well as of JSON
         raise BadRequest(f"no JSON: {problem}") from problem
     # Fewer brackets than levels allowed: true of nearly every message, and cheap to see.
     if text.count(b"[") + text.count(b"{") > max_depth and _deeper(document, max_depth):
-        raise BadRequest(f"nested deeper than {max_depth}")
+        raise BadRequest(f"nested deeper than max_depth, {max_depth}")
     return document
 
 
@@ -82,6 +82,14 @@ def present(value: Any) -> bool:
     """True for what JavaScript takes for true. Faye drops empty fields by that rule, and an empty
     list of channels is not an empty field."""
     return bool(value) or isinstance(value, dict | list)
+
+
+def without_verdict(message: Message) -> Message:
+    """``message`` without what only a server says. A client could pretend by it that an extension
+    has refused its message."""
+    if "error" in message or "successful" in message:
+        return {name: message[name] for name in message if name not in ("error", "successful")}
+    return message
 
 
 def success(message: Message) -> Message:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..engines.base import Engine
-from ..errors import EngineError, Superseded, UnknownClient
+from ..errors import EngineError, Superseded, TooMany, UnknownClient
 from . import acknowledgement, advice, channels, messages
 from .errors import MESSAGE_DELETED, error
 from .exchange import Exchange, Refused, Request, refuse_preset, required
 from .exchange import client_id as client_id_of
 from .extensions import Extensions
-from .grammar import is_channel, is_subscription
-from .messages import Message, encode, present, refusal, success
+from .grammar import is_message_id
+from .limits import Limits, SubscriptionLimits
+from .messages import Message, encode, present, refusal, success, without_verdict
 from .monitoring import Monitor
 from .pending import PendingReply
 
@@ -34,8 +37,17 @@ CONNECTION_TYPES = ("long-polling", "cross-origin-long-polling", "callback-polli
 log = logging.getLogger("faye_redis")
 
 
+NO_OBJECT = {"successful": False, "error": error(400)}
+"""The reply to a member of a batch that is no object."""
+
+_UNLIMITED = SubscriptionLimits()
+
+
 class Link(Protocol):
-    """How one transport serves ``/meta/connect``."""
+    """How one transport serves one connection."""
+
+    def admit(self, message: Message) -> bool:
+        """May one more message (no connect) come now, by ``max_message_rate``?"""
 
     def connect(self, pending: PendingReply) -> list[bytes]:
         """Poll: wait, then return ``pending.finish(messages)``. Socket: take the client over,
@@ -55,8 +67,8 @@ Verb = Callable[[Exchange], list[bytes]]
 class BayeuxServer:
     """Speaks Bayeux on behalf of one engine. Holds no state of clients; any thread may call.
 
-    :param settings: uses timeout, interval, max_channel_length, max_subscriptions and
-        require_client_id.
+    :param settings: uses timeout, interval, require_client_id, and the limits on channels,
+        subscriptions and handshakes.
     """
 
     def __init__(
@@ -64,6 +76,7 @@ class BayeuxServer:
     ) -> None:
         self._engine = engine
         self._settings = settings
+        self._limits = Limits(settings, monotonic)
         self._extensions = extensions
         self._monitor = monitor
         self._verbs: dict[str, Verb] = {
@@ -74,8 +87,9 @@ class BayeuxServer:
             channels.UNSUBSCRIBE: self._unsubscribe,
         }
 
-    def process(self, message: Message, request: Request | None, link: Link) -> list[bytes]:
-        """Carry out one message; return its encoded replies, in the order to be sent.
+    def process(self, message: Any, request: Request | None, link: Link) -> list[bytes]:
+        """Carry out one message; return its encoded replies, in the order to be sent. What is no
+        message is answered with an error, too.
 
         A failure of any kind becomes an error reply, so that the rest of a batch goes on. There
         is no reply only if ``link`` will send it later.
@@ -84,13 +98,29 @@ class BayeuxServer:
             with meta and service channels.
         :raises Superseded: a newer request of the client took over; answer this one with nothing.
         """
+        if not isinstance(message, dict):
+            return [encode(NO_OBJECT)]
+        if request is not None:
+            message = without_verdict(message)
+        exchange = Exchange(message, success(message), request, link)
+        if objection := self._objection(exchange):
+            return self._fail(exchange, objection)
         if self._extensions.incoming:
             piped = self._extensions.run("incoming", message, request)
             if piped is None:
                 return [encode(refusal(message, MESSAGE_DELETED))]
-            message = piped
-        exchange = Exchange(message, success(message), request, link)
-        return self.carry_out(exchange, self._verb(message.get("channel")))
+            exchange = Exchange(piped, success(piped), request, link)
+        return self.carry_out(exchange, self._verb(exchange.message.get("channel")))
+
+    def _objection(self, exchange: Exchange) -> str | None:
+        """What is wrong with a message before anything looks at what it says."""
+        message = exchange.message
+        if not is_message_id(message.get("id")):
+            exchange.reply.pop("id", None)
+            return error(400, "id")
+        if message.get("channel") != channels.CONNECT and not exchange.link.admit(message):
+            return self._limits.error("max_message_rate")
+        return None
 
     @property
     def changes_outgoing(self) -> bool:
@@ -139,6 +169,8 @@ class BayeuxServer:
             return self._fail(exchange, refused.error)
         except UnknownClient:
             return self._fail(exchange, error(401, exchange.message.get("clientId")))
+        except TooMany as refused:
+            return self._fail(exchange, self._limits.error(refused.option))
         except EngineError as problem:
             log.error("%s failed: %s", channel, problem)
         except Exception:
@@ -167,7 +199,7 @@ class BayeuxServer:
         """Bayeux, "Handshake Request": MUST contain version, supportedConnectionTypes; MAY
         contain minimumVersion, ext, id.
 
-        Refused for, in this order: 402 types, 301, 402 version, preset.
+        Refused for, in this order: 402 types, 301, 402 version, 400 version, preset, 429.
         """
         message, reply = exchange.message, exchange.reply
         reply["version"] = BAYEUX_VERSION
@@ -175,8 +207,12 @@ class BayeuxServer:
         offered = required(message, "supportedConnectionTypes")
         if not isinstance(offered, list) or not any(name in CONNECTION_TYPES for name in offered):
             raise Refused(error(301, offered))
-        required(message, "version")
+        version = required(message, "version")
+        if not isinstance(version, str | int | float):
+            raise Refused(error(400, "version"))
         refuse_preset(message)
+        if exchange.request is not None and not self._limits.admit_handshake():
+            raise Refused(self._limits.error("max_handshake_rate"))
         acknowledges = acknowledgement.is_wanted(message)
         reply["clientId"] = client_id = self._engine.create_client(acknowledges)
         if acknowledges:
@@ -219,7 +255,9 @@ class BayeuxServer:
 
     def _subscribe(self, exchange: Exchange) -> list[bytes]:
         """Bayeux, "Subscribe Request"; see ``_change``."""
-        return self._change(exchange, "subscribe", self._engine.subscribe)
+        limits = self._limits.subscriptions if exchange.request is not None else _UNLIMITED
+        return self._change(
+            exchange, "subscribe", partial(self._engine.subscribe, limits=limits))
 
     def _unsubscribe(self, exchange: Exchange) -> list[bytes]:
         """Bayeux, "Unsubscribe Request"; see ``_change``."""
@@ -232,15 +270,16 @@ class BayeuxServer:
         contain ext, id. All channels of the list are changed, or none; Faye changes those before
         the first that it refuses.
 
-        Refused for, in this order: 402 subscription, 402 clientId, 401, preset, 409, and for the
-        first channel that is wrong 405 or 403.
+        Refused for, in this order: 402 subscription, 402 clientId, 401, preset, 409 for the list
+        alone, for the first channel that is wrong 405 or 403, 409 with those there are.
         """
         message, reply = exchange.message, exchange.reply
         reply["subscription"] = []
         reply["subscription"] = subscription = required(message, "subscription")
         client_id = client_id_of(message)
         names = subscription if isinstance(subscription, list) else [subscription]
-        objection = message.get("error") or self._objection(names, exchange.request)
+        objection = message.get("error") or self._limits.objection(
+            names, exchange.request is not None)
         self._refuse_known(client_id, objection)
         if names:
             for name in change(client_id, list(dict.fromkeys(names))):
@@ -272,7 +311,7 @@ class BayeuxServer:
         channel = message.get("channel")
         if "data" not in message:
             raise Refused(error(402, "data"))
-        if not is_channel(channel) or len(channel) > self._settings.max_channel_length:
+        if not self._limits.is_channel(channel):
             raise Refused(error(405, channel))
         refuse_preset(message)
         operation, payload = messages.publication(message)
@@ -289,7 +328,8 @@ class BayeuxServer:
         user_code = (self._extensions.incoming or self._extensions.outgoing
                      or self._monitor.has("publish"))
         return not (user_code or self._settings.require_client_id) and all(
-            not str(message.get("channel")).startswith("/meta") for message in batch)
+            isinstance(message, dict) and not str(message.get("channel")).startswith("/meta")
+            for message in batch)
 
     def publish_soon(
         self, message: Message, request: Request | None, link: Link,
@@ -300,7 +340,10 @@ class BayeuxServer:
         :param done: gets the encoded replies, perhaps before this returns; must neither wait nor
             raise.
         """
+        message = without_verdict(message)
         exchange = Exchange(message, success(message), request, link)
+        if objection := self._objection(exchange):
+            return done(self._fail(exchange, objection))
 
         def stored(result: int | EngineError) -> None:
             done(self.carry_out(exchange, lambda _: self._published(exchange, result)))
@@ -325,18 +368,6 @@ class BayeuxServer:
         if present(objection):
             self._engine.touch(client_id)
             raise Refused(objection)
-
-    def _objection(self, names: list[Any], request: Request | None) -> str | None:
-        """The error for the first of ``names`` that may not be subscribed to; None if all may."""
-        limit = self._settings.max_subscriptions
-        if request is not None and len(names) > limit:
-            return error(409, limit)
-        for name in names:
-            if not is_subscription(name) or len(name) > self._settings.max_channel_length:
-                return error(405, name)
-            if request is not None and (channels.is_meta(name) or channels.is_service(name)):
-                return error(403, name)
-        return None
 
     def _advice(self, message: Message) -> dict[str, Any]:
         settings = self._settings

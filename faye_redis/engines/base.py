@@ -18,12 +18,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ..bayeux.limits import SubscriptionLimits
 from ..errors import EngineError
 
 if TYPE_CHECKING:
     from ..settings import EngineSettings
 
 _RETENTION_MARGIN = 60.0  # seconds: clean-up runs late, a client reads slowly
+
+NO_LIMITS = SubscriptionLimits()
+
 
 class Message(NamedTuple):
     """One published message as it is stored and passed to workers."""
@@ -256,11 +260,16 @@ class Engine(Protocol):
     def ping(self, client_ids: Collection[str]) -> None:
         """Mark many clients seen now; ids that do not exist are passed over."""
 
-    def subscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
+    def subscribe(
+        self, client_id: str, channels: Collection[str],
+        limits: SubscriptionLimits = NO_LIMITS,
+    ) -> list[str]:
         """Subscribe to all ``channels``; messages published from now on count. Idempotent.
 
+        :param limits: how many subscriptions the client may have then, the others included.
         :returns: those not subscribed before.
         :raises UnknownClient: it does not exist; then nothing was subscribed.
+        :raises TooMany: they would be more than ``limits`` allow; likewise.
         """
 
     def unsubscribe(self, client_id: str, channels: Collection[str]) -> list[str]:

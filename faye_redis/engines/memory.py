@@ -10,8 +10,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ..bayeux.channels import expand
-from ..errors import Superseded, UnknownClient
+from ..bayeux.limits import SubscriptionLimits
+from ..errors import Superseded, TooMany, UnknownClient
 from .base import (
+    NO_LIMITS,
     Batch,
     EngineEvents,
     Message,
@@ -145,9 +147,14 @@ class MemoryEngine:
 
     # Subscriptions
 
-    def subscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
+    def subscribe(
+        self, client_id: str, channels: Collection[str],
+        limits: SubscriptionLimits = NO_LIMITS,
+    ) -> list[str]:
         client = self._client(client_id)
         added = [name for name in dict.fromkeys(channels) if name not in client.subscriptions]
+        if added and (option := limits.exceeded_by([*client.subscriptions, *added])):
+            raise TooMany(option)
         for name in added:
             client.subscriptions[name] = self._last_id
             self._logs.setdefault(name, _Log()).subscribers.add(client_id)

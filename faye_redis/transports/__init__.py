@@ -4,6 +4,7 @@
     http.py         long-polling, cross-origin-long-polling, callback-polling
     upgrade.py      WebSocket (RFC 6455): opening handshake
     websocket.py    WebSocket: one connection, its frames and messages
+    replies.py      the replies to one array of messages, as they come (pure)
     eventsource.py  EventSource (server-sent events)
     cors.py         which origins may ask, and the headers that tell a browser so (pure)
     responses.py    plain WSGI responses

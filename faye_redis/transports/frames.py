@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from websockets.frames import Frame
+
     from ..engines.base import Message
 
 try:
@@ -81,3 +83,9 @@ def read_frame(data: bytes, at: int, limit: int) -> tuple[int, bytes, int] | Non
     if size > limit or end > len(data):
         return None
     return first, apply_mask(data[start:end], data[mask:start]), end
+
+
+def size_on_wire(frame: Frame) -> int:
+    """Bytes of a client's frame, at least: its length may be written longer than it has to be."""
+    size = len(frame.data)
+    return size + (6 if size < 126 else 8 if size < 65536 else 14)

@@ -19,23 +19,20 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
+from ..bayeux.grammar import is_client_id
+from ..bayeux.limits import ClientRates, Rate
 from ..bayeux.messages import parse
-from ..concurrency import deadline
+from ..concurrency import deadline, monotonic
 from ..errors import BadRequest, Superseded
 from .cors import Cors
 from .responses import NO_CACHE, NO_SNIFF, Environ, StartResponse, respond
 from .sockets import raw_socket
 
 if TYPE_CHECKING:
-    import socket
-
     from ..bayeux.pending import PendingReply
     from ..bayeux.server import BayeuxServer
     from ..connections import Connections
     from ..settings import Settings
-
-BODY_TIMEOUT: Final = 10.0
-"""Seconds a client may take to send a body; gunicorn sets no limit."""
 
 DEFAULT_CALLBACK: Final = "jsonpcallback"
 _CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z_$][A-Za-z0-9_$]*)*")
@@ -56,12 +53,23 @@ _SCRIPT_ESCAPES: Final = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u
 class Poll:
     """How one HTTP request serves ``/meta/connect``: it waits for the answer."""
 
-    __slots__ = ("_connections", "_hold", "_sock")
+    __slots__ = ("_address", "_connections", "_hold", "_rates", "_sock")
 
-    def __init__(self, connections: Connections, hold: bool, sock: socket.socket | None) -> None:
+    def __init__(
+        self, connections: Connections, hold: bool, environ: Environ, rates: ClientRates | None
+    ) -> None:
         self._connections = connections
         self._hold = hold
-        self._sock = sock
+        self._sock = raw_socket(environ)
+        self._address = environ.get("REMOTE_ADDR", "")
+        self._rates = rates
+
+    def admit(self, message: dict[str, Any]) -> bool:
+        """By the client that it says it is from; what comes from none, by the address."""
+        if self._rates is None:
+            return True
+        client_id = message.get("clientId")
+        return self._rates.admit(client_id if is_client_id(client_id) else self._address)
 
     def connect(self, pending: PendingReply) -> list[bytes]:
         """:raises UnknownClient, Superseded: see ``Connections.poll``."""
@@ -81,6 +89,8 @@ class HttpTransport:
         self._connections = connections
         self._settings = settings
         self._cors = cors
+        rate = settings.max_message_rate
+        self._rates = ClientRates(Rate(rate), monotonic) if rate else None
 
     def post(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """long-polling and cross-origin-long-polling.
@@ -88,7 +98,7 @@ class HttpTransport:
         :raises BadRequest: the origin, the body or what is in it is refused.
         """
         self._cors.check(environ)
-        body = read_body(environ, self._settings.max_message_size)
+        body = read_body(environ, self._settings)
         content_type = environ.get("CONTENT_TYPE", "").split(";")[0].strip().lower()
         message = body if content_type == "application/json" else _form_message(body)
         replies = self._process(message, environ)
@@ -115,7 +125,7 @@ class HttpTransport:
     def _process(self, data: bytes | str, environ: Environ) -> bytes:
         limits = self._settings
         messages = parse(data, limits.max_message_size, limits.max_batch, limits.max_depth)
-        poll = Poll(self._connections, len(messages) == 1, raw_socket(environ))
+        poll = Poll(self._connections, len(messages) == 1, environ, self._rates)
         replies: list[bytes] = []
         try:
             for message in messages:
@@ -127,33 +137,35 @@ class HttpTransport:
         return b"[" + b",".join(replies) + b"]"
 
 
-def read_body(environ: Environ, limit: int) -> bytes:
+def read_body(environ: Environ, settings: Settings) -> bytes:
     """Read the body of a request.
 
-    :param limit: bytes; never more than one beyond it are read.
+    :param settings: uses max_message_size, beyond which never more than a byte is read, and
+        body_timeout: gunicorn sets no limit.
     :raises BadRequest: status 413 too long, 408 too slow, 415 encoded, 400 unreadable.
     """
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise BadRequest("Content-Encoding is not supported", 415)
-    length = environ.get("CONTENT_LENGTH") or "0"
-    if length.isdecimal() and int(length) > limit:
-        raise BadRequest(f"body of {length[:20]} bytes is over max_message_size", 413)
-    body = _read(environ["wsgi.input"], limit + 1)
+    length, limit = environ.get("CONTENT_LENGTH") or "0", settings.max_message_size
+    too_long = BadRequest(f"the body is longer than max_message_size, {limit} bytes", 413)
+    if length.isdecimal() and int(length[:20]) > limit:
+        raise too_long
+    body = _read(environ["wsgi.input"], limit + 1, settings.body_timeout)
     if len(body) > limit:
-        raise BadRequest("body is over max_message_size", 413)
+        raise too_long
     return body
 
 
-def _read(stream: Any, size: int) -> bytes:
+def _read(stream: Any, size: int, seconds: float) -> bytes:
     if isinstance(stream, BytesIO):
         return stream.read(size)  # it is all there
     try:
-        with deadline(BODY_TIMEOUT):
+        with deadline(seconds):
             return bytes(stream.read(size))
     except TimeoutError:
-        raise BadRequest("body was not sent in time", 408) from None
+        raise BadRequest(f"the body took longer than body_timeout, {seconds:g} s", 408) from None
     except Exception as error:  # whatever the server's parser makes of a cut or bad body
-        raise BadRequest(f"unreadable body: {error!r}") from error
+        raise BadRequest(f"unreadable body: {type(error).__name__}") from error
 
 
 def _fields(data: bytes) -> dict[str, str]:

@@ -67,7 +67,7 @@ class Transports:
         except BadRequest as problem:
             log.log(logging.WARNING if problem.status == 403 else logging.INFO,
                     "request refused (%d): %s", problem.status, problem.reason)
-            return refuse(environ, start_response, problem.status)
+            return refuse(environ, start_response, problem.status, problem.reason)
         except StopIteration:
             raise
         except Exception:
@@ -101,7 +101,7 @@ class Transports:
             return self._http.get
         if method == "POST":
             return self._http.post
-        raise BadRequest(f"method {method[:20]}")
+        raise BadRequest("a method for which there is nothing here", 405)
 
     def _preflight(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return respond(start_response, 200, self._cors.preflight(environ), b"")

@@ -11,6 +11,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State as ProtocolState
 from websockets.server import ServerProtocol
 
+from ..bayeux.limits import Rate
 from ..errors import BadRequest
 from .cors import Cors
 from .responses import Environ, StartResponse
@@ -43,6 +44,7 @@ class WebSocketTransport:
         self.connections = connections
         self.settings = settings
         self.table = table
+        self.rate = Rate(settings.max_message_rate)
         self._cors = cors
         self._idle: list[ServerProtocol] = []
 

@@ -25,7 +25,8 @@ from websockets.server import ServerProtocol
 from ..bayeux.messages import parse
 from ..concurrency import monotonic, run_soon, sleep, spawn
 from ..errors import BadRequest, Superseded
-from .frames import PONG, SharedFrame, ping_frame, read_frame, text_frame
+from .frames import PONG, SharedFrame, ping_frame, read_frame, size_on_wire, text_frame
+from .replies import Replies
 from .responses import Environ
 from .sockets import Deed, KeptRequest, State, TakenSocket
 
@@ -41,6 +42,9 @@ MAX_WAITING: Final = 16
 MAX_FRAGMENTS: Final = 1024
 MAX_PINGS: Final = 1000
 """Pings accepted between two visits of the sweeper."""
+
+REFUSAL_SECONDS: Final = 10
+"""Seconds' worth of messages that may be refused between two visits of the sweeper."""
 
 MAX_DIGITS: Final = 15
 """Length of a number that a pong may bring back."""
@@ -69,34 +73,11 @@ _shared = SharedFrame()
 _NOTHING: list[bytes] = []
 
 
-class _Replies:
-    """Collects the replies to one array of messages, each in its place."""
-
-    __slots__ = ("_done", "_missing", "_replies")
-
-    def __init__(self, count: int, done: Callable[[list[bytes]], None]) -> None:
-        self._replies: list[list[bytes]] = [[]] * count
-        self._missing = count
-        self._done = done
-
-    def put(self, number: int, replies: list[bytes]) -> None:
-        self._replies[number] = replies
-        self._missing -= 1
-        if not self._missing:
-            self._done([reply for replies in self._replies for reply in replies])
-
-
-def _size_on_wire(frame: Frame) -> int:
-    """Bytes of a client's frame, at least: its length may be written longer than it has to be."""
-    size = len(frame.data)
-    return size + (6 if size < 126 else 8 if size < 65536 else 14)
-
-
 class WebSocket(TakenSocket):
     """One open WebSocket: a ``Stream`` of ``connections``, a ``Link`` of the server."""
 
-    __slots__ = ("_alive", "_answers", "_checkpoint", "_deferred", "_fragments", "_inbox",
-                 "_leave", "_parts", "_pings", "_protocol", "_publishing", "_speak_by",
+    __slots__ = ("_alive", "_answers", "_checkpoint", "_deferred", "_due", "_fragments", "_inbox",
+                 "_leave", "_parts", "_pings", "_protocol", "_publishing", "_refused", "_speak_by",
                  "_transport", "_unconfirmed", "_unread", "request")
 
     confirms = True
@@ -120,6 +101,8 @@ class WebSocket(TakenSocket):
         self._leave: tuple[int, str] | None = None
         self._alive = True  # nothing is expected
         self._pings = 0
+        self._due = 0.0  # state of its rate of messages
+        self._refused = 0  # messages that were too many, since the last visit
         self._checkpoint = 0
         self._unconfirmed: deque[tuple[int, Callable[[], None]]] | None = None
         self._speak_by = monotonic() + 2 * settings.timeout
@@ -153,6 +136,18 @@ class WebSocket(TakenSocket):
 
     # Link
 
+    def admit(self, message: dict[str, Any]) -> bool:
+        """A socket that does not mind being refused is closed in the end."""
+        rate = self._transport.rate
+        due = rate.admit(self._due, monotonic()) if rate.per_second else 0.0
+        if due is not None:
+            self._due = due
+            return True
+        self._refused += 1
+        if self._refused > REFUSAL_SECONDS * rate.per_second:
+            self.close(CloseCode.POLICY_VIOLATION, "max_message_rate")
+        return False
+
     def connect(self, pending: PendingReply) -> list[bytes]:
         """Let the client's messages come through this socket.
 
@@ -184,7 +179,9 @@ class WebSocket(TakenSocket):
         self._transport.connections.closed(self)
 
     def visit(self, now: float) -> None:
-        self._pings = 0
+        self._pings = self._refused = 0
+        if self._due < now:
+            self._due = 0.0  # one object for all sockets that are silent
         if now >= self._speak_by:
             self.close(CloseCode.POLICY_VIOLATION, "no message")
         elif self._transport.settings.ping:
@@ -225,7 +222,7 @@ class WebSocket(TakenSocket):
         self._unread += len(data)
         for frame in protocol.events_received():
             assert isinstance(frame, Frame)
-            self._unread -= _size_on_wire(frame)
+            self._unread -= size_on_wire(frame)
             if problem := self._take(frame):
                 protocol.fail(*problem)
                 break
@@ -329,7 +326,7 @@ class WebSocket(TakenSocket):
         if not messages or not server.can_publish_soon(messages):
             return False
         self._publishing += 1
-        replies = _Replies(len(messages), self._published)
+        replies = Replies(len(messages), self._published)
         for number, message in enumerate(messages):
             server.publish_soon(message, self.request, self, partial(replies.put, number))
         return True

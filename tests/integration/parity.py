@@ -389,7 +389,15 @@ def _stream_headers(observation: Observation) -> None:
         assert headers.pop("x-content-type-options") == "nosniff"
 
 
+def _reason(observation: Observation) -> None:
+    body = observation.get("body")
+    if observation.get("status") in range(400, 500) and isinstance(body, str) and body:
+        observation["body"], colon, reason = body.partition(": ")
+        assert colon and reason
+
+
 RULES = (
+    Rule("text of a refusal", "What is wrong stands behind the words of Faye.", _reason),
     Rule("Vary: Origin", "Answers that depend on the Origin header say so, for caches.", _vary),
     Rule("id of delivered messages",
          "A unique id of the server stands in for the publisher's, which other clients could take "

@@ -67,7 +67,7 @@ def test_defaults_follow_the_options_they_depend_on(
 
 
 def test_the_table_has_a_row_for_every_option() -> None:
-    assert len(OPTIONS) == 15 + 24 + 6
+    assert len(OPTIONS) == 20 + 24 + 6
     row = OPTIONS["engine.ssl.ca_file"]
     assert (row.variable, row.default, row.redis) == ("FAYE_REDIS_SSL_CA_FILE", None, True)
     assert OPTIONS["extensions"].variable is None
@@ -363,6 +363,9 @@ VALID = {
     "FAYE_REDIS_ALLOWED_ORIGINS": ("https://a.org, http://b.org",
                                    ("https://a.org", "http://b.org")),
     "FAYE_REDIS_MAX_MESSAGE_SIZE": ("1000", 1000), "FAYE_REDIS_MAX_BATCH": ("7", 7),
+    "FAYE_REDIS_MAX_WILDCARDS": ("0", 0), "FAYE_REDIS_MAX_CHANNEL_SEGMENTS": ("3", 3),
+    "FAYE_REDIS_MAX_MESSAGE_RATE": ("0.5", 0.5), "FAYE_REDIS_MAX_HANDSHAKE_RATE": ("off", 0),
+    "FAYE_REDIS_BODY_TIMEOUT": ("2.5", 2.5),
     "FAYE_REDIS_MAX_DEPTH": ("7", 7), "FAYE_REDIS_MAX_SUBSCRIPTIONS": ("7", 7),
     "FAYE_REDIS_MAX_CHANNEL_LENGTH": ("7", 7), "FAYE_REDIS_MAX_CONNECTIONS": ("7", 7),
     "FAYE_REDIS_DRAIN_JITTER": ("0", 0), "FAYE_REDIS_MAX_BUFFER": ("7", 7),

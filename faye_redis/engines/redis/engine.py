@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from ...bayeux.limits import SubscriptionLimits
 from ...concurrency import spawn
-from ...errors import EngineUnavailable, Superseded, UnknownClient
+from ...errors import EngineUnavailable, Superseded, TooMany, UnknownClient
 from ..base import (
+    NO_LIMITS,
     Batch,
     EngineEvents,
     Message,
@@ -38,6 +40,7 @@ from .publishing import Publishing
 from .recent import RecentSubscriptions
 from .removal import Removal
 from .scripts import Scripts
+from .takeover import Takeover
 
 if TYPE_CHECKING:
     from ...settings import EngineSettings
@@ -62,6 +65,7 @@ class RedisEngine:
         self._redis = create_client(settings)
         self._scripts = Scripts(self._redis)
         self._handovers = Handovers()
+        self._takeover = Takeover(self._redis, self._keys, self._handovers, settings)
         self._removal = Removal(self._redis, self._scripts, self._keys, settings)
         self._timeout = round(settings.client_timeout * 1000)
         self._lifetimes = Lifetimes(self._redis, settings)
@@ -178,16 +182,25 @@ class RedisEngine:
 
     # Subscriptions
 
-    def subscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
+    def subscribe(
+        self, client_id: str, channels: Collection[str],
+        limits: SubscriptionLimits = NO_LIMITS,
+    ) -> list[str]:
         names = list(dict.fromkeys(channels))
-        start, *added = self._heartbeat.surely(lambda: self._subscribe(client_id, names))
+        start, *added = self._heartbeat.surely(
+            lambda: self._subscribe(client_id, names, limits=limits))
         self._recent.add(client_id, added, start)
         return added
 
-    def _subscribe(self, client_id: str, names: list[str], start: str = "") -> list[str]:
+    def _subscribe(
+        self, client_id: str, names: list[str], start: str = "",
+        limits: SubscriptionLimits = NO_LIMITS,
+    ) -> list[str]:
         keys = [*self._client_keys(client_id), self._keys.last_id]
         keys += [self._keys.subscribers(name) for name in names]
-        return self._change("subscribe", client_id, keys, self._lifetime, start, *names)
+        allowed = ["" if limit is None else limit for limit in limits]
+        return self._change(
+            "subscribe", client_id, keys, self._lifetime, start, *allowed, *names)
 
     def unsubscribe(self, client_id: str, channels: Collection[str]) -> list[str]:
         names = list(dict.fromkeys(channels))
@@ -202,6 +215,8 @@ class RedisEngine:
             verb, keys, client_id, self._timeout, self._keys.server_channel(""), *args)
         if not found:
             raise UnknownClient(client_id)
+        if found < 0:
+            raise TooMany(changed[0].decode())
         return [name.decode() for name in changed]
 
     # Messages
@@ -335,35 +350,11 @@ class RedisEngine:
             position, standing.value, self._keys.server_channel(""), pipeline=pipeline)
 
     def release(self, client_id: str, session: Session, stream: bool) -> int:
-        answers = self._handovers.wait(client_id, session.owed)
-        silent = [one for one, answer in zip(session.owed, answers, strict=True) if answer is None]
-        position = max([session.cursor, *filter(None, answers)])
-        if silent:
-            position = max(position, self._left_by(client_id, silent))
+        position, certain = self._takeover.position(client_id, session)
+        if not certain:
             standing = Standing.OWN if stream else Standing.TAKEN
             self.save([Progress(client_id, session.epoch, session.version, position, standing)])
         return position
-
-    def _left_by(self, client_id: str, streams: Sequence[Owed]) -> int:
-        """How far streams had come whose answer did not arrive.
-
-        What their workers wrote once a second comes first: it holds for a stream only as long as
-        that is still owed. One that is not has moved the cursor, although its word was lost.
-        """
-        written = {one: self._last_position(one.server_id) for one in streams if one.follows}
-        cursor, owed = self._cursor_and_owed(client_id)
-        left = [position for one, position in written.items()
-                if f"{one.server_id}/{one.epoch}" in owed]
-        return max([cursor, *left])
-
-    @retried
-    def _last_position(self, server_id: str) -> int:
-        return int(self._redis.hget(self._keys.server(server_id), "position") or 0)
-
-    @retried
-    def _cursor_and_owed(self, client_id: str) -> tuple[int, list[str]]:
-        found: list[Any] = self._redis.hmget(self._keys.client(client_id), "cursor", "owed")
-        return int(found[0] or 0), (found[1] or b"").decode().split()
 
     # The life of the worker
 

@@ -10,11 +10,13 @@ import orjson
 import pytest
 
 from faye_redis.bayeux.extensions import Extensions
+from faye_redis.bayeux.limits import SubscriptionLimits
 from faye_redis.bayeux.monitoring import EVENTS, Monitor
 from faye_redis.bayeux.pending import PendingReply
 from faye_redis.bayeux.server import BayeuxServer
 from faye_redis.errors import UnknownClient
 
+NO_LIMITS = SubscriptionLimits()
 REMOTE: dict[str, Any] = {"REMOTE_ADDR": "192.0.2.1"}
 
 
@@ -25,6 +27,7 @@ class RecordingEngine:
         self.clients: dict[str, list[str]] = {}
         self.calls: list[tuple[Any, ...]] = []
         self.failure: Exception | None = None
+        self.limits = NO_LIMITS
 
     def _called(self, *call: Any) -> None:
         self.calls.append(call)
@@ -45,8 +48,11 @@ class RecordingEngine:
             raise UnknownClient(client_id)
         return self.clients[client_id]
 
-    def subscribe(self, client_id: str, channels: list[str]) -> list[str]:
+    def subscribe(
+        self, client_id: str, channels: list[str], limits: SubscriptionLimits = NO_LIMITS
+    ) -> list[str]:
         self._called("subscribe", client_id, channels)
+        self.limits = limits
         known = self._subscriptions(client_id)
         new = [name for name in channels if name not in known]
         known.extend(new)
@@ -80,6 +86,10 @@ class RecordingLink:
         self.failure: Exception | None = None
         self.pending: list[PendingReply] = []
         self.left: list[str] = []
+        self.admits = True
+
+    def admit(self, message: dict[str, Any]) -> bool:
+        return self.admits
 
     def connect(self, pending: PendingReply) -> list[bytes]:
         self.pending.append(pending)
@@ -97,8 +107,9 @@ class Bayeux:
 
     def __init__(self, **options: Any) -> None:
         self.settings = SimpleNamespace(**{
-            "timeout": 25, "interval": 0, "max_channel_length": 255, "max_subscriptions": 128,
-            "require_client_id": False, **options})
+            "timeout": 25, "interval": 0, "max_channel_length": 255, "max_channel_segments": 16,
+            "max_subscriptions": 128, "max_wildcards": 32, "max_handshake_rate": 0,
+            "max_message_rate": 0, "require_client_id": False, **options})
         self.engine = RecordingEngine()
         self.engine.clients["fakeclientid"] = []
         self.link = RecordingLink(self.engine)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from faye_redis.bayeux.errors import MESSAGE_DELETED, TEXTS, error
+from faye_redis.bayeux.errors import MESSAGE_DELETED, TEXTS, error, exceeded
 
 
 @pytest.mark.parametrize(("code", "text"), [
@@ -10,11 +10,11 @@ from faye_redis.bayeux.errors import MESSAGE_DELETED, TEXTS, error
     (400, "Bad request"), (401, "Unknown client"), (402, "Missing required parameter"),
     (403, "Forbidden channel"), (404, "Unknown channel"), (405, "Invalid channel"),
     (406, "Unknown extension"), (407, "Failed to publish"), (409, "Too many subscriptions"),
-    (500, "Internal server error"),
+    (429, "Too many messages"), (500, "Internal server error"),
 ])
 def test_table(code, text):
     assert error(code) == f"{code}::{text}"
-    assert len(TEXTS) == 13
+    assert len(TEXTS) == 14
 
 
 @pytest.mark.parametrize(("args", "expected"), [
@@ -29,6 +29,16 @@ def test_arguments_are_written_as_javascript_does(args, expected):
 def test_long_arguments_are_cut():
     assert error(401, "x" * 255) == f"401:{'x' * 255}:Unknown client"
     assert error(401, "x" * 1_000_000) == f"401:{'x' * 255}:Unknown client"
+
+
+@pytest.mark.parametrize(("option", "limit", "text"), [
+    ("max_subscriptions", 128, "409:128:Too many subscriptions"),
+    ("max_wildcards", 0, "409:0:Too many wildcard subscriptions"),
+    ("max_message_rate", 0.5, "429:0.5:Too many messages"),
+    ("max_handshake_rate", 200, "429:200:Too many handshakes"),
+])
+def test_what_is_too_much(option, limit, text):
+    assert exceeded(option, limit) == text
 
 
 def test_deleted():

@@ -28,6 +28,55 @@ def failing(message, request):
     raise RuntimeError("out of order")
 
 
+@pytest.mark.parametrize("stranger", [None, 5, "x", [], [{}], True])
+def test_what_is_no_message_is_answered(bayeux, stranger):
+    assert bayeux.send(stranger) == [{"successful": False, "error": "400::Bad request"}]
+    assert bayeux.calls == []
+
+
+@pytest.mark.parametrize("odd", [[1], {}, True, "x" * 129, "<b>", "a b", "ü", "a\n"])
+@pytest.mark.parametrize("channel", ["/a", "/meta/subscribe", "/x y"])
+def test_an_odd_id_is_not_sent_back(bayeux, channel, odd):
+    assert bayeux.reply({"channel": channel, "data": 1, "id": odd}) == {
+        "channel": channel, "successful": False, "error": "400:id:Bad request"}
+    assert bayeux.calls == []
+
+
+@pytest.mark.parametrize("usual", [0, -1, 2**53, 1.5, "7", "zik0zj", "x" * 128, "a.b:c/d+e={f}",
+                                   "6ba7b810-9dad-11d1-80b4-00c04fd430c8"])
+def test_a_usual_id_is(bayeux, usual):
+    assert bayeux.reply({**PUBLISH, "id": usual}).get("id", 0) == usual
+
+
+def test_a_client_cannot_pretend_to_have_been_refused(bayeux):
+    seen = []
+    bayeux.extensions.add(Extension(lambda m, request: seen.append(m) or m))
+    assert bayeux.reply({**PUBLISH, "error": "403::x", "successful": False})["successful"] is True
+    assert seen == [PUBLISH]
+
+
+def test_too_many_messages(bayeux):
+    bayeux.link.admits = False
+    assert bayeux.reply(PUBLISH) == {
+        "id": "7", "channel": "/a", "successful": False, "error": "429:0:Too many messages"}
+    connect = {"channel": "/meta/connect", "connectionType": "websocket",
+               "clientId": "fakeclientid"}
+    assert bayeux.reply(connect)["successful"] is True
+    assert bayeux.calls == [("touch", "fakeclientid")]
+
+
+def test_too_many_handshakes(make_bayeux):
+    bayeux = make_bayeux(max_handshake_rate=0.5)
+    handshake = {"channel": "/meta/handshake", "version": "1.0",
+                 "supportedConnectionTypes": ["websocket"]}
+    replies = [bayeux.reply(handshake) for _ in range(3)]
+    assert [reply["successful"] for reply in replies] == [True, True, False]
+    assert replies[2]["error"] == "429:0.5:Too many handshakes"
+    assert replies[2]["advice"]["reconnect"] == "handshake"
+    assert 1000 <= replies[2]["advice"]["interval"] < 2000
+    assert bayeux.reply(handshake, None)["successful"] is True
+
+
 def test_incoming_sees_request_and_changes_the_message(bayeux):
     seen = []
 

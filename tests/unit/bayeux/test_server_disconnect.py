@@ -67,10 +67,11 @@ def test_missing_client_id(bayeux, client_id):
 
 
 def test_which_error_wins(bayeux):
-    assert bayeux.reply(disconnect(error="preset", clientId=...)) == failed(NO_CLIENT)
-    assert bayeux.reply(disconnect(error="preset")) == failed("preset")
+    assert bayeux.reply(disconnect(error="preset", clientId=...), None) == failed(NO_CLIENT)
+    assert bayeux.reply(disconnect(error="preset"), None) == failed("preset")
     bayeux.engine.clients.clear()
-    assert bayeux.reply(disconnect(error="preset")) == failed("401:fakeclientid:Unknown client")
+    assert bayeux.reply(disconnect(error="preset"), None) == failed(
+        "401:fakeclientid:Unknown client")
     assert bayeux.link.left == [] and bayeux.events == []
 
 

@@ -111,9 +111,9 @@ def test_which_error_wins(bayeux):
     failed(bayeux.reply(handshake(version=..., supportedConnectionTypes=["x"])),
            "301:x:Connection types not supported")
     failed(bayeux.reply(handshake(version=..., supportedConnectionTypes=...)), NO_TYPES)
-    failed(bayeux.reply(handshake(error="preset", supportedConnectionTypes=...)), NO_TYPES)
-    failed(bayeux.reply(handshake(error="preset", version=...)), NO_VERSION)
-    failed(bayeux.reply(handshake(error="preset")), "preset")
+    failed(bayeux.reply(handshake(error="preset", supportedConnectionTypes=...), None), NO_TYPES)
+    failed(bayeux.reply(handshake(error="preset", version=...), None), NO_VERSION)
+    failed(bayeux.reply(handshake(error="preset"), None), "preset")
     assert bayeux.calls == [] and bayeux.events == []
 
 

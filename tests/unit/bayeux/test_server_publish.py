@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from conftest import REMOTE
 from faye_redis.errors import EngineUnavailable
 
 NO_DATA = "402:data:Missing required parameter"
@@ -109,7 +110,8 @@ def test_meta_channels_may_not(bayeux, channel, request_):
 
 def test_which_error_wins(bayeux):
     def error(**fields):
-        return bayeux.reply(publish(**fields))["error"]
+        request = None if "error" in fields else REMOTE  # a client cannot set it
+        return bayeux.reply(publish(**fields), request)["error"]
 
     assert error(channel="bad", data=...) == NO_DATA
     assert error(error="preset", data=...) == NO_DATA

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from faye_redis.errors import EngineUnavailable
+from conftest import REMOTE
+from faye_redis.bayeux.limits import SubscriptionLimits
+from faye_redis.errors import EngineUnavailable, TooMany
 
 NO_CLIENT = "402:clientId:Missing required parameter"
 NO_SUBSCRIPTION = "402:subscription:Missing required parameter"
@@ -83,7 +85,8 @@ def test_missing_subscription(bayeux, verb, subscription):
 
 
 @pytest.mark.parametrize("name", ["foo", "/", "/a/", "/a//b", "/a/*/b", "/***", "/fo o", "/a\n",
-                                  "/é", "/meta/", "/" + "a" * 255])
+                                  "/é", "/meta/", "/" + "a" * 255,
+                                  "/a" * 17])
 def test_invalid_channel(bayeux, verb, name):
     assert bayeux.reply(change(verb, subscription=name)) == expected(
         verb, subscription=name, error=f"405:{name[:255]}:Invalid channel")
@@ -132,7 +135,8 @@ def test_all_channels_or_none(bayeux, verb, names, error):
 
 def test_which_error_wins(bayeux, verb):
     def error(**fields):
-        return bayeux.reply(change(verb, **fields))["error"]
+        request = None if "error" in fields else REMOTE  # a client cannot set it
+        return bayeux.reply(change(verb, **fields), request)["error"]
 
     assert error(clientId=..., subscription=...) == NO_SUBSCRIPTION
     assert error(clientId=..., subscription="bad") == NO_CLIENT
@@ -155,6 +159,20 @@ def test_too_many(make_bayeux, verb):
     assert bayeux.reply(change(verb, subscription=three)) == expected(
         verb, subscription=three, error="409:2:Too many subscriptions")
     assert bayeux.reply(change(verb, subscription=three), request=None)["successful"] is True
+
+
+def test_too_many_with_those_there_are(bayeux):
+    bayeux.engine.failure = TooMany("max_wildcards")
+    assert bayeux.reply(change("subscribe", subscription="/a/*")) == expected(
+        "subscribe", subscription="/a/*", error="409:32:Too many wildcard subscriptions")
+    assert bayeux.events == []
+
+
+def test_the_engine_is_told_the_limits_for_those_who_have_any(bayeux):
+    bayeux.send(change("subscribe"))
+    assert bayeux.engine.limits == SubscriptionLimits(128, 32)
+    bayeux.send(change("subscribe"), None)
+    assert bayeux.engine.limits == SubscriptionLimits()
 
 
 def test_store_down(bayeux, verb):

@@ -40,13 +40,15 @@ class RecordingServer:
 
     def __init__(self) -> None:
         self.seen: list[Message] = []
+        self.strangers: list[Any] = []
+        """Members of batches that are no messages."""
         self.requests: list[Any] = []
         self.gate = Event()
         self.unanswered: list[tuple[Message, Callable[[list[bytes]], None]]] = []
         """Publishes on /soon, until a test answers them."""
 
     def can_publish_soon(self, batch: Sequence[Message]) -> bool:
-        return all(message["channel"] == "/soon" for message in batch)
+        return all(isinstance(one, dict) and one["channel"] == "/soon" for one in batch)
 
     def publish_soon(
         self, message: Message, request: Any, link: Any, done: Callable[[list[bytes]], None]
@@ -59,7 +61,10 @@ class RecordingServer:
         for message, done in waiting:
             done([answer(message)])
 
-    def process(self, message: Message, request: Any, link: Any) -> list[bytes]:
+    def process(self, message: Any, request: Any, link: Any) -> list[bytes]:
+        if not isinstance(message, dict):
+            self.strangers.append(message)
+            return []
         self.seen.append(message)
         self.requests.append(request)
         channel = message["channel"]

@@ -12,22 +12,23 @@ import orjson
 import pytest
 from recording_site import Site, Stalled
 
-from faye_redis.transports import http
-
 MESSAGE = b'{"channel":"/a","id":"1","data":{}}'
 REPLY = b'[{"channel":"/a","id":"1","ok":true}]'
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
-def refused(answer: Any, status: str, text: bytes, **headers: str) -> None:
-    assert (answer.status, answer.body) == (status, text)
+def refused(answer: Any, status: str, text: bytes, reason: bytes = b"", **headers: str) -> None:
+    """``reason``: is in the text behind the colon, which is there unless it is our own fault."""
+    start, colon, rest = answer.body.partition(b": ")
+    assert (answer.status, start, bool(colon and rest)) == (status, text, status[0] == "4")
+    assert reason in rest and len(answer.body) <= 256
     assert answer.headers == {
-        **TEXT, "Content-Length": str(len(text)),
+        **TEXT, "Content-Length": str(len(answer.body)),
         **{name.replace("_", "-"): value for name, value in headers.items()}}
 
 
-def bad_request(answer: Any) -> None:
-    refused(answer, "400 Bad Request", b"Bad request")
+def bad_request(answer: Any, reason: bytes = b"") -> None:
+    refused(answer, "400 Bad Request", b"Bad request", reason)
 
 
 # POST
@@ -63,6 +64,7 @@ def test_batch_is_handled_in_order(site: Site) -> None:
     answer = site.post(b'[{"channel":"/b"},{"channel":"/a"},3,{"channel":"/c"}]')
     assert [reply["channel"] for reply in orjson.loads(answer.body)] == ["/b", "/a", "/c"]
     assert site.channels == ["/b", "/a", "/c"]
+    assert site.server.strangers == [3]
 
 
 def test_empty_array(site: Site) -> None:
@@ -113,7 +115,8 @@ def test_post_a_form_without_a_message(site: Site, body: bytes) -> None:
 def test_body_over_the_limit_by_its_length(make_site: Callable[..., Site]) -> None:
     site = make_site(max_message_size=1000)
     refused(site.post(Stalled(), CONTENT_LENGTH="1001"),
-            "413 Request Entity Too Large", b"Request entity too large")
+            "413 Request Entity Too Large", b"Request entity too large",
+            b"max_message_size, 1000 bytes")
 
 
 def test_body_over_the_limit_without_a_length(make_site: Callable[..., Site]) -> None:
@@ -131,14 +134,15 @@ def test_body_as_long_as_the_limit(make_site: Callable[..., Site]) -> None:
 def test_batch_over_the_limit(make_site: Callable[..., Site]) -> None:
     site = make_site(max_batch=2)
     body = b'[{"channel":"/a"},{"channel":"/a"},{"channel":"/a"}]'
-    assert site.post(body).status == "413 Request Entity Too Large"
+    refused(site.post(body), "413 Request Entity Too Large", b"Request entity too large",
+            b"3 messages, max_batch is 2")
     assert site.channels == []
 
 
-def test_slow_body(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "BODY_TIMEOUT", 0.05)
+def test_slow_body(make_site: Callable[..., Site]) -> None:
+    site = make_site(body_timeout=0.05)
     began = time.monotonic()
-    refused(site.post(Stalled()), "408 Request Timeout", b"Request timeout")
+    refused(site.post(Stalled()), "408 Request Timeout", b"Request timeout", b"body_timeout, 0.05")
     assert 0.04 < time.monotonic() - began < 5
 
 
@@ -272,13 +276,15 @@ def test_preflight_of_a_foreign_origin(site: Site) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "TRACE", "PATCH", "X" * 1000])
 def test_other_methods(site: Site, method: str) -> None:
-    bad_request(site.request(method))
+    refused(site.request(method), "405 Method Not Allowed", b"Method not allowed",
+            Allow="GET, POST, OPTIONS")
 
 
 def test_head_has_no_body(site: Site) -> None:
     answer = site.request("HEAD")
-    assert (answer.status, answer.body) == ("400 Bad Request", b"")
-    assert answer.headers == {**TEXT, "Content-Length": "11"}
+    assert (answer.status, answer.body) == ("405 Method Not Allowed", b"")
+    assert answer.headers == {**TEXT, "Allow": "GET, POST, OPTIONS", "Content-Length": str(len(
+        site.request("PUT").body))}
 
 
 @pytest.mark.parametrize("path", ["/bayeux.js", "/bayeux/client.js", "/bayeux/client.js.map"])

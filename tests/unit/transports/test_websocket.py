@@ -84,7 +84,8 @@ def test_no_more_than_max_connections(make_site: Callable[..., Site]) -> None:
     site = make_site(max_connections=1)
     first = site.websocket()
     answer = site.call({**site.environ("GET"), **UPGRADE, "gunicorn.socket": object()})
-    assert (answer.status, answer.body) == ("503 Service Unavailable", b"Service unavailable")
+    assert (answer.status, answer.body) == (
+        "503 Service Unavailable", b"Service unavailable: max_connections (1) sockets are open")
     assert answer.headers["Retry-After"] == "5"
     first.sock.close()
     eventually(lambda: site.transports.open_sockets == 0)
@@ -719,3 +720,24 @@ def test_push_to_a_peer_that_is_gone(site: Site) -> None:
     peer.sock.close()
     assert stream.push(messages(b"{}"), 1) is False
     eventually(lambda: site.connections.closed_streams == [stream])
+
+
+# Rate
+
+def test_a_socket_that_does_not_mind_being_refused_is_closed(
+    make_site: Callable[..., Site]
+) -> None:
+    site = make_site(max_message_rate=2)
+    peer = site.websocket()
+    stream = bound(site, peer)
+    for _ in range(2):
+        assert [stream.admit({}) for _ in range(28)] == [*[True] * 8, *[False] * 20]
+        assert stream.state is State.OPEN
+        sweep(site, 26)  # a visit forgets; here so late that it may send all that again
+    [stream.admit({}) for _ in range(29)]
+    assert peer.close_code() == 1008
+
+
+def test_any_number_of_messages(site: Site) -> None:
+    stream = bound(site, site.websocket())
+    assert all(stream.admit({}) for _ in range(10_000))
