@@ -727,7 +727,7 @@ def test_push_to_a_peer_that_is_gone(site: Site) -> None:
 def test_a_socket_that_does_not_mind_being_refused_is_closed(
     make_site: Callable[..., Site]
 ) -> None:
-    site = make_site(max_message_rate=2)
+    site = make_site(max_message_rate=2, ping=0)
     peer = site.websocket()
     stream = bound(site, peer)
     for _ in range(2):
