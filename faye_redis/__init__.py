@@ -15,20 +15,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .adapter import WSGIAdapter as WSGIAdapter
+    from .bayeux.policy import Attempt as Attempt
+    from .bayeux.policy import Policy as Policy
     from .client import Client as Client
     from .client import Subscription as Subscription
+    from .errors import Denied as Denied
     from .settings import Settings as Settings
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Attempt": "bayeux.policy",
+    "Denied": "errors",
+    "Policy": "bayeux.policy",
     "WSGIAdapter": "adapter",
     "Client": "client",
     "Subscription": "client",
     "Settings": "settings",
 }
 
-__all__ = ["Client", "Settings", "Subscription", "WSGIAdapter", "__version__"]
+__all__ = ["Attempt", "Client", "Denied", "Policy", "Settings", "Subscription", "WSGIAdapter",
+           "__version__"]
 
 
 def __getattr__(name: str) -> Any:

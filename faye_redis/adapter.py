@@ -12,6 +12,8 @@ from . import logs
 from .bayeux.extensions import Extensions
 from .bayeux.monitoring import Monitor
 from .bayeux.server import BayeuxServer
+from .bayeux.services import Handler
+from .bayeux.sessions import Sessions
 from .cleanup import CleanupTimer
 from .client import Client
 from .concurrency import Event, RLock, require_patched
@@ -20,6 +22,7 @@ from .engines import create_engine
 from .errors import ConfigurationError
 from .settings import Settings
 from .transports import Transports
+from .transports.cookies import browser
 from .transports.responses import Environ, StartResponse, refuse
 
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -55,7 +58,10 @@ class WSGIAdapter:
         self._app = app
         self._extensions = Extensions(Event, self)
         self._monitor = Monitor()
-        self._server = BayeuxServer(self.engine, self.settings, self._extensions, self._monitor)
+        bind = self.settings.bind_clients
+        sessions = Sessions(self.engine, browser if isinstance(bind, str) else bind)
+        self._server = BayeuxServer(
+            self.engine, self.settings, self._extensions, self._monitor, sessions)
         self._connections = Connections(self.engine, self.settings, self._server, self._monitor)
         self._transports = Transports(self._server, self._connections, self.settings)
         self._cleanup = CleanupTimer(self.engine, self.settings.engine.gc_interval)
@@ -156,6 +162,51 @@ class WSGIAdapter:
         if self._client is None:
             self._client = Client(self._server, self._connections, self.start)
         return self._client
+
+    def service(self, channel: str) -> Callable[[Handler], Handler]:
+        """A decorator: have a function called with each
+        :class:`~faye_redis.bayeux.policy.Attempt` to publish to this channel under ``/service``,
+        on the worker that it comes to. What it returns, if not None, goes back to the sender alone,
+        as a message on the same channel with the same id.
+
+        :raises ValueError: it is no channel under ``/service``.
+        """
+        def add(handler: Handler) -> Handler:
+            self._server.services.add(channel, handler)
+            return handler
+        return add
+
+    def kick(self, client_id: str) -> None:
+        """Remove a client, whichever worker holds it, and advise it not to come back. What it is
+        owed is dropped.
+
+        :raises UnknownClient: it does not exist (any more).
+        """
+        self._remove(client_id, kick=True)
+
+    def expire(self, client_id: str) -> None:
+        """Remove a client as if it had not been seen for ``client_timeout``: it may shake hands
+        again, and is asked everything anew.
+
+        :raises UnknownClient: it does not exist (any more).
+        """
+        self._remove(client_id, kick=False)
+
+    def _remove(self, client_id: str, kick: bool) -> None:
+        self.start()
+        self._monitor.departed(client_id, self.engine.destroy_client(client_id, kick))
+
+    def unsubscribe(self, client_id: str, *channels: str) -> list[str]:
+        """End subscriptions of a client, whichever worker holds it. The client is not told.
+
+        :returns: those that it had.
+        :raises UnknownClient: it does not exist (any more).
+        """
+        self.start()
+        removed = self.engine.unsubscribe(client_id, channels)
+        for channel in removed:
+            self._monitor.trigger("unsubscribe", client_id, channel)
+        return removed
 
     def add_extension(self, extension: Any) -> None:
         """Have messages pass through ``extension.incoming`` and ``extension.outgoing``, each

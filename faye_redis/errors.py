@@ -4,6 +4,7 @@
     ├── ConfigurationError     an option is unknown or wrong; raised at start
     ├── NotPatchedError        the process is not monkey-patched for gevent
     ├── BadRequest             the peer sent something that is no Bayeux request (HTTP status)
+    ├── Denied                 a policy does not allow it; raised by the application's rules
     ├── PublishError           an in-process publish was refused (Bayeux error text)
     ├── SubscriptionError      an in-process subscribe or unsubscribe was refused (likewise)
     └── EngineError            the engine could not do it
@@ -52,6 +53,20 @@ class BadRequest(FayeRedisError):
         super().__init__(reason)
         self.reason = reason
         self.status = status
+
+
+class Denied(FayeRedisError):
+    """Raise it in a rule of a policy to refuse what a client wants.
+
+    :param text: for the client, in place of "Subscription denied" and the like.
+    :param reconnect: what the client is advised to do if it wanted to shake hands: "none", so that
+        it stops; "handshake", to try again after a second or two; "retry" likewise.
+    """
+
+    def __init__(self, text: str = "", reconnect: str = "none") -> None:
+        super().__init__(text)
+        self.text = text
+        self.reconnect = reconnect
 
 
 class PublishError(FayeRedisError):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+from .bayeux.policy import Policy
 from .errors import ConfigurationError
 
 YEAR = 31_536_000
@@ -194,3 +195,21 @@ def extensions() -> Kind:
             raise ValueError
         return tuple(value)
     return Kind("a list of objects with an incoming or an outgoing method", convert, None)
+
+
+def policy() -> Kind:
+    """Policies."""
+    def convert(value: Any) -> Policy:
+        if not isinstance(value, Policy):
+            raise TypeError
+        return value
+    return Kind("a faye_redis.Policy", convert, None)
+
+
+def binding() -> Kind:
+    """What clients are bound to."""
+    def convert(value: Any) -> Any:
+        if value != "cookie" and not callable(value):
+            raise ValueError
+        return value
+    return Kind('None, "cookie", or a function from the WSGI environ to a string or None', convert)

@@ -13,15 +13,17 @@ Names and defaults are those of faye-redis-ng and of Faye's adapter where these 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from . import urls
+from .bayeux.policy import Policy
 from .errors import ConfigurationError
 from .options import (
     Kind,
     Option,
+    binding,
     choice,
     extensions,
     file,
@@ -29,6 +31,7 @@ from .options import (
     mount,
     nearest,
     origins,
+    policy,
     rate,
     seconds,
     shown,
@@ -169,8 +172,14 @@ class Settings:
         seconds(zero=True), "A stopping worker closes its sockets spread over this time"))
     max_buffer: int = field(default=1_048_576, metadata=_about(
         whole(1), "Bytes waiting for one slow socket"))
-    require_client_id: bool = field(default=False, metadata=_about(
-        flag(), "Refuse a publish without the id of a connected client"))
+    require_client_id: bool | None = field(default=None, metadata=_about(
+        flag(), "Refuse a publish without the id of a connected client (None: if the policy has "
+                "rules for handshakes)"))
+    policy: Policy | None = field(default=None, metadata=_about(
+        policy(), "Who may shake hands, subscribe and publish: a `Policy`"))
+    bind_clients: str | Callable[[Any], str | None] | None = field(default=None, metadata=_about(
+        binding(), 'What all requests of a client have to show: None nothing, `"cookie"` a cookie '
+                   "that its handshake sets, or a function from the WSGI environ to a user's name"))
     engine: EngineSettings = field(default_factory=EngineSettings)
 
     @classmethod

@@ -15,6 +15,11 @@ SUBSCRIBE = "/meta/subscribe"
 UNSUBSCRIBE = "/meta/unsubscribe"
 
 
+def is_handshake(message: object) -> bool:
+    """True for a message that asks for a handshake."""
+    return isinstance(message, dict) and message.get("channel") == HANDSHAKE
+
+
 def is_meta(name: str) -> bool:
     """True for ``/meta`` and the channels and patterns under it."""
     return _is_under("/meta", name)
@@ -27,6 +32,29 @@ def is_service(name: str) -> bool:
 
 def _is_under(root: str, name: str) -> bool:
     return (name == root or name.startswith(root + "/")) and is_subscription(name)
+
+
+def covers(pattern: str, name: str) -> bool:
+    """Does ``pattern`` (or channel) match all that ``name``, a channel or a pattern, stands for?
+
+    By the names alone: ``/**`` covers ``/service/x``, although a subscription to it does not match
+    that channel.
+    """
+    if pattern == name:
+        return True
+    if pattern.endswith("/**"):
+        return name.startswith(pattern[:-2])
+    if pattern.endswith("/*"):
+        parent, _, last = name.rpartition("/")
+        return parent == pattern[:-2] and last != "**"
+    return False
+
+
+def intersection(one: str, other: str) -> str | None:
+    """What two channels or patterns have in common, which is always one of them, or None."""
+    if covers(one, other):
+        return other
+    return one if covers(other, one) else None
 
 
 def expand(name: str) -> tuple[str, ...]:

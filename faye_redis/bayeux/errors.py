@@ -29,6 +29,9 @@ _EXCEEDED = {
     "max_message_rate": (429, "Too many messages"),
 }
 
+_DENIED = {"handshake": "Handshake denied", "subscribe": "Subscription denied",
+           "publish": "Publishing denied"}
+
 MESSAGE_DELETED = "404::message_deleted"
 """An extension dropped the message or its reply (CometD's token; Faye keeps silent)."""
 
@@ -48,6 +51,14 @@ def exceeded(option: str, limit: float) -> str:
     """The error for more than an option allows: ``409:128:Too many subscriptions``."""
     code, text = _EXCEEDED[option]
     return f"{code}:{limit:g}:{text}"
+
+
+def denied(action: str, channel: str, text: str) -> str:
+    """The error for what a policy does not allow: ``403:/a:Subscription denied``.
+
+    :param text: what the policy says, instead.
+    """
+    return f"403:{channel}:{(text or _DENIED[action])[:MAX_ARGUMENTS]}"
 
 
 def _text(value: Any) -> str:

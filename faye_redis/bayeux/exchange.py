@@ -28,11 +28,15 @@ class Exchange(NamedTuple):
 
 
 class Refused(Exception):
-    """A verb refuses its message; carries the error as it goes into the reply."""
+    """A verb refuses its message; carries the error as it goes into the reply.
 
-    def __init__(self, error: Any) -> None:
+    :param reconnect: what a client that wanted to shake hands or connect is advised to do.
+    """
+
+    def __init__(self, error: Any, reconnect: str = "handshake") -> None:
         super().__init__(error)
         self.error = error
+        self.reconnect = reconnect
 
 
 def required(message: Message, field: str) -> Any:

@@ -49,6 +49,10 @@ class PendingReply:
         exchange = Exchange(message, self.reply, self.request, self._link)
         return self._server.carry_out(exchange, lambda _: answer())
 
+    def dismiss(self) -> None:
+        """Advise the client not to connect again."""
+        self.reply["advice"] = {"reconnect": "none"}
+
     def spread(self, seconds: float) -> None:
         """Advise the client to wait up to ``seconds`` before its next connect."""
         self.reply["advice"] = advice.delayed(self.reply.get("advice"), seconds)

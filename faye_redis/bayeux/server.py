@@ -14,18 +14,22 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from ..engines.base import Engine
+from ..engines.base import Engine, Owner
 from ..errors import EngineError, Superseded, TooMany, UnknownClient
 from . import acknowledgement, advice, channels, messages
+from .authorization import Authorization
 from .errors import MESSAGE_DELETED, error
 from .exchange import Exchange, Refused, Request, refuse_preset, required
 from .exchange import client_id as client_id_of
 from .extensions import Extensions
-from .grammar import is_message_id
+from .grammar import is_client_id, is_message_id
 from .limits import Limits, SubscriptionLimits
 from .messages import Message, encode, present, refusal, success, without_verdict
 from .monitoring import Monitor
+from .outgoing import Outgoing
 from .pending import PendingReply
+from .services import Services
+from .sessions import Sessions
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -67,18 +71,24 @@ Verb = Callable[[Exchange], list[bytes]]
 class BayeuxServer:
     """Speaks Bayeux on behalf of one engine. Holds no state of clients; any thread may call.
 
-    :param settings: uses timeout, interval, require_client_id, and the limits on channels,
-        subscriptions and handshakes.
+    :param settings: uses timeout, interval, policy, require_client_id, and the limits on
+        channels, subscriptions and handshakes.
     """
 
     def __init__(
-        self, engine: Engine, settings: Settings, extensions: Extensions, monitor: Monitor
+        self, engine: Engine, settings: Settings, extensions: Extensions, monitor: Monitor,
+        sessions: Sessions,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._limits = Limits(settings, monotonic)
         self._extensions = extensions
         self._monitor = monitor
+        self._sessions = sessions
+        self._authorization = Authorization(settings, sessions)
+        self.services = Services()
+        outgoing = Outgoing(extensions)
+        self.send, self.deliver = outgoing.send, outgoing.deliver
         self._verbs: dict[str, Verb] = {
             channels.HANDSHAKE: self._handshake,
             channels.CONNECT: self._connect,
@@ -110,7 +120,19 @@ class BayeuxServer:
             if piped is None:
                 return [encode(refusal(message, MESSAGE_DELETED))]
             exchange = Exchange(piped, success(piped), request, link)
-        return self.carry_out(exchange, self._verb(exchange.message.get("channel")))
+        verb = self._verb(exchange.message.get("channel"))
+        if self._sessions.binds and request is not None:
+            verb = partial(self._bound, verb, request)
+        return self.carry_out(exchange, verb)
+
+    def _bound(self, verb: Verb, request: Request, exchange: Exchange) -> list[bytes]:
+        self.check_owner(exchange.message.get("clientId"), request)
+        return verb(exchange)
+
+    def check_owner(self, client_id: object, request: Request) -> None:
+        """:raises UnknownClient: the client is bound to somebody else than who asks."""
+        if self._sessions.binds:
+            self._sessions.check(client_id, request)
 
     def _objection(self, exchange: Exchange) -> str | None:
         """What is wrong with a message before anything looks at what it says."""
@@ -127,34 +149,6 @@ class BayeuxServer:
         """True if there are outgoing extensions: ``deliver`` and ``send`` may wait for them."""
         return bool(self._extensions.outgoing)
 
-    def deliver(self, payloads: Sequence[bytes], request: Request | None) -> Sequence[bytes]:
-        """Pass messages on their way to a client through the outgoing extensions.
-
-        One that an extension drops, or that carries an error afterwards, is not delivered.
-
-        :returns: ``payloads`` itself when there are no outgoing extensions.
-        """
-        if not self._extensions.outgoing:
-            return payloads
-        piped = (self._pipe_push(payload, request) for payload in payloads)
-        return [payload for payload in piped if payload is not None]
-
-    def send(self, reply: Message, request: Request | None) -> list[bytes]:
-        """Encode one reply, through the outgoing extensions. A reply they drop is replaced by an
-        error, since a client that gets no reply sends its message again and again."""
-        if not self._extensions.outgoing:
-            return [encode(reply)]
-        piped = self._extensions.run("outgoing", reply, request)
-        if piped is None:
-            return [encode(refusal(reply, MESSAGE_DELETED))]
-        return [messages.try_encode(piped) or encode(refusal(reply, error(500)))]
-
-    def _pipe_push(self, payload: bytes, request: Request | None) -> bytes | None:
-        piped = self._extensions.run("outgoing", messages.decode(payload), request)
-        if piped is None or present(piped.get("error")):
-            return None
-        return messages.try_encode(piped)
-
     def carry_out(self, exchange: Exchange, verb: Verb) -> list[bytes]:
         """What ``verb`` answers; a failure of any kind becomes an error reply.
 
@@ -166,9 +160,9 @@ class BayeuxServer:
         except Superseded:
             raise
         except Refused as refused:
-            return self._fail(exchange, refused.error)
+            return self._fail(exchange, refused.error, refused.reconnect)
         except UnknownClient:
-            return self._fail(exchange, error(401, exchange.message.get("clientId")))
+            return self._unknown(exchange)
         except TooMany as refused:
             return self._fail(exchange, self._limits.error(refused.option))
         except EngineError as problem:
@@ -185,6 +179,19 @@ class BayeuxServer:
             known = self._forbidden if channels.is_meta(channel) else self._publish
         return known
 
+    def _unknown(self, exchange: Exchange) -> list[bytes]:
+        """A client that was kicked hears that it need not come back; all others start anew."""
+        client_id = exchange.message.get("clientId")
+        connects = exchange.message.get("channel") == channels.CONNECT
+        kicked = connects and self._was_kicked(client_id)
+        return self._fail(exchange, error(401, client_id), "none" if kicked else "handshake")
+
+    def _was_kicked(self, client_id: object) -> bool:
+        try:
+            return is_client_id(client_id) and self._engine.was_kicked(client_id)
+        except EngineError:
+            return False
+
     def _fail(self, exchange: Exchange, failure: Any, reconnect: str = "handshake") -> list[bytes]:
         reply, channel = exchange.reply, exchange.message.get("channel")
         reply["successful"] = False
@@ -199,7 +206,7 @@ class BayeuxServer:
         """Bayeux, "Handshake Request": MUST contain version, supportedConnectionTypes; MAY
         contain minimumVersion, ext, id.
 
-        Refused for, in this order: 402 types, 301, 402 version, 400 version, preset, 429.
+        Refused for, in this order: 402 types, 301, 402 version, 400 version, preset, 429, 403.
         """
         message, reply = exchange.message, exchange.reply
         reply["version"] = BAYEUX_VERSION
@@ -213,13 +220,17 @@ class BayeuxServer:
         refuse_preset(message)
         if exchange.request is not None and not self._limits.admit_handshake():
             raise Refused(self._limits.error("max_handshake_rate"))
+        owner = Owner(self._authorization.handshake(exchange), self._binding(exchange.request))
         acknowledges = acknowledgement.is_wanted(message)
-        reply["clientId"] = client_id = self._engine.create_client(acknowledges)
+        reply["clientId"] = client_id = self._engine.create_client(acknowledges, owner)
         if acknowledges:
             reply["ext"] = {"ack": True}
         reply["advice"] = self._advice(message)
         self._monitor.trigger("handshake", client_id)
         return self.send(reply, exchange.request)
+
+    def _binding(self, request: Request | None) -> str:
+        return "" if request is None else self._sessions.binding(request)
 
     def _connect(self, exchange: Exchange) -> list[bytes]:
         """Bayeux, "Connect Request": MUST contain clientId, connectionType; MAY contain ext, id.
@@ -271,7 +282,8 @@ class BayeuxServer:
         the first that it refuses.
 
         Refused for, in this order: 402 subscription, 402 clientId, 401, preset, 409 for the list
-        alone, for the first channel that is wrong 405 or 403, 409 with those there are.
+        alone, for the first channel that is wrong 405 or 403, for the first that the policy does
+        not allow 403, 409 with those there are.
         """
         message, reply = exchange.message, exchange.reply
         reply["subscription"] = []
@@ -281,6 +293,8 @@ class BayeuxServer:
         objection = message.get("error") or self._limits.objection(
             names, exchange.request is not None)
         self._refuse_known(client_id, objection)
+        if event == "subscribe":
+            self._authorization.subscribe(exchange, client_id, dict.fromkeys(names))
         if names:
             for name in change(client_id, list(dict.fromkeys(names))):
                 self._monitor.trigger(event, client_id, name)
@@ -293,12 +307,18 @@ class BayeuxServer:
         clientId, ext, id. Accepted once the engine has it.
 
         Refused for, in this order: 402 data, 405, preset, if clients must be known 402 clientId
-        and 401, then 407.
+        and 401, then 403 and 407. A service's handler answers in place of the engine.
         """
         message = exchange.message
-        channel, payload, operation = self._publication(message)
-        if self._settings.require_client_id and exchange.request is not None:
+        channel = self._publishable(message)
+        if exchange.request is not None and self._authorization.requires_client:
             self._engine.touch(client_id_of(message))
+        self._authorization.publish(exchange, channel)
+        if self.services.has(channel):
+            answer = self.services.call(self._authorization.attempt(exchange, channel))
+            return [line for reply in (exchange.reply, *answer)
+                    for line in self.send(reply, exchange.request)]
+        operation, payload = messages.publication(message)
         try:
             self._engine.publish(channel, payload, operation)
         except EngineError as problem:
@@ -306,16 +326,18 @@ class BayeuxServer:
         self._monitor.trigger("publish", message.get("clientId"), channel, message["data"])
         return self.send(exchange.reply, exchange.request)
 
-    def _publication(self, message: Message) -> tuple[str, bytes, str]:
-        """What the engine gets: channel, stored form, operation."""
+    def _publishable(self, message: Message) -> str:
+        """The channel of a message that says all that it has to.
+
+        :raises Refused: 402 data, 405, preset.
+        """
         channel = message.get("channel")
         if "data" not in message:
             raise Refused(error(402, "data"))
         if not self._limits.is_channel(channel):
             raise Refused(error(405, channel))
         refuse_preset(message)
-        operation, payload = messages.publication(message)
-        return channel, payload, operation
+        return channel
 
     def _refuse_publish(self, channel: str, problem: EngineError) -> NoReturn:
         log.error("publish to %s failed: %s", channel, problem)
@@ -326,8 +348,8 @@ class BayeuxServer:
     def can_publish_soon(self, batch: Sequence[Message]) -> bool:
         """Are all of these publishes, with no user code to run and nobody to ask first?"""
         user_code = (self._extensions.incoming or self._extensions.outgoing
-                     or self._monitor.has("publish"))
-        return not (user_code or self._settings.require_client_id) and all(
+                     or self._monitor.has("publish") or self.services)
+        return not (user_code or self._authorization.asks_about_publishing) and all(
             isinstance(message, dict) and not str(message.get("channel")).startswith("/meta")
             for message in batch)
 
@@ -349,7 +371,9 @@ class BayeuxServer:
             done(self.carry_out(exchange, lambda _: self._published(exchange, result)))
 
         def begin(_: Exchange) -> list[bytes]:
-            self._engine.publish_soon(*self._publication(message), stored)
+            channel = self._publishable(message)
+            operation, payload = messages.publication(message)
+            self._engine.publish_soon(channel, payload, operation, stored)
             return []
         if failed := self.carry_out(exchange, begin):
             done(failed)

@@ -186,6 +186,9 @@ class Connection:
         """Another connection has the client now: complete the connect that this one holds."""
         raise NotImplementedError
 
-    def end(self) -> None:
-        """The client is no more: complete the connect that this one holds, close its stream."""
+    def end(self, kicked: bool) -> None:
+        """The client is no more: complete the connect that this one holds, close its stream.
+
+        :param kicked: advise it not to come back.
+        """
         raise NotImplementedError

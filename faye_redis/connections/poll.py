@@ -13,7 +13,7 @@ class Poll(Connection):
     """A held ``/meta/connect``: its greenlet waits here, and takes what has come when woken."""
 
     weight = 30  # its greenlet asks the engine, makes an answer, reads the next request
-    __slots__ = ("_watcher", "_woken", "abandoned", "acknowledged", "is_last")
+    __slots__ = ("_watcher", "_woken", "abandoned", "acknowledged", "is_last", "kicked")
 
     def __init__(
         self, client_id: str, connect_id: str, acknowledged: int | None = None
@@ -26,6 +26,7 @@ class Poll(Connection):
         """The peer has closed its socket; nobody would read an answer."""
         self.is_last = False
         """The client has left while it was held."""
+        self.kicked = False
 
     def abandon(self) -> None:
         """Nobody would read an answer any more."""
@@ -41,8 +42,8 @@ class Poll(Connection):
 
     retire = changed
 
-    def end(self) -> None:
-        self.is_last = True
+    def end(self, kicked: bool) -> None:
+        self.is_last, self.kicked = True, kicked
         self._woken.set()
 
     @property

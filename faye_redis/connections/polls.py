@@ -54,7 +54,9 @@ class Polls:
             raise
         finally:
             self._drop(poll)
-        if self.draining:
+        if poll.kicked:
+            pending.dismiss()
+        elif self.draining:
             pending.spread(self._settings.drain_jitter)
         if poll.session.acknowledges and poll.answered_to is not None:
             pending.ask_for_acknowledgement(poll.answered_to)

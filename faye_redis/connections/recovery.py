@@ -103,4 +103,4 @@ def _snapshot(one: Connection) -> Snapshot:
     version = max(session.version, one.newest_version)  # a lower one would be waited on for ever
     return Snapshot(one.client_id, session.epoch, version, cursor, session.subscriptions,
                     one.connect_id, one.answered_to, one.is_stream, not one.closed,
-                    session.acknowledges)
+                    session.acknowledges, session.owner)

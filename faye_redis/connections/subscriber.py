@@ -122,7 +122,9 @@ class Subscriber(Connection):
     def retire(self) -> None:
         spawn(self.complete)
 
-    def end(self) -> None:
+    def end(self, kicked: bool) -> None:
+        if kicked and self._pending:
+            self._pending.dismiss()
         spawn(self._say_goodbye)  # later, so that the reply to a disconnect goes out before
 
     def _say_goodbye(self) -> None:

@@ -302,12 +302,12 @@ class Connections:
         except EngineError as error:
             log.warning("a stream does not get its client back: %s", error)
 
-    def destroyed(self, client_id: str) -> None:
+    def destroyed(self, client_id: str, kicked: bool = False) -> None:
         self._openings.destroyed(client_id)
         self._recovery.left(client_id)
         if connection := self._clients.get(client_id):
             self._drop(connection)
-            connection.end()
+            connection.end(kicked)
 
     def expired(self, client_id: str, channels: list[str]) -> None:
         spawn(self._monitor.departed, client_id, channels)

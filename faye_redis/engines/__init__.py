@@ -1,6 +1,7 @@
 """Engines: where clients, subscriptions and messages are kept.
 
 base    the contract
+records what is taken and returned
 memory  one process, in dictionaries
 redis/  any number of processes, in Redis
 """

@@ -7,21 +7,23 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..bayeux.channels import expand
-from ..bayeux.limits import SubscriptionLimits
 from ..errors import Superseded, TooMany, UnknownClient
 from .base import (
     NO_LIMITS,
+    NOBODY,
     Batch,
     EngineEvents,
     Message,
     Owed,
+    Owner,
     Progress,
     Published,
     Session,
     Standing,
+    SubscriptionLimits,
     Verdict,
     log_retention,
     merge,
@@ -36,6 +38,8 @@ _OPERATION_SECONDS = 60.0
 _NOTHING_NEW = 2**62
 _message_id = attrgetter("id")
 
+Value = TypeVar("Value")
+
 
 @dataclass(slots=True)
 class _Client:
@@ -47,6 +51,7 @@ class _Client:
     sent: int | None = None
     """Position the latest connect id was answered with; None while it is unanswered."""
     acknowledges: bool = False
+    owner: Owner = NOBODY
     has_stream: bool = False
     owed: list[int] = field(default_factory=list)
     """Epochs of streams that may have delivered more than the cursor says."""
@@ -83,6 +88,7 @@ class MemoryEngine:
         self._clients: dict[str, _Client] = {}
         self._logs: dict[str, _Log] = {}
         self._operations: dict[str, tuple[float, int]] = {}
+        self._kicked: dict[str, float] = {}
         self._last_id = 0
         self._events: EngineEvents | None = None
         self._handovers = Handovers()
@@ -98,10 +104,14 @@ class MemoryEngine:
 
     # Clients
 
-    def create_client(self, acknowledges: bool = False) -> str:
+    def create_client(self, acknowledges: bool = False, owner: Owner = NOBODY) -> str:
         client_id = new_client_id()
-        self._clients[client_id] = _Client(self._clock(), acknowledges=acknowledges)
+        self._clients[client_id] = _Client(
+            self._clock(), acknowledges=acknowledges, owner=owner)
         return client_id
+
+    def owner(self, client_id: str) -> Owner:
+        return self._client(client_id).owner
 
     def touch(self, client_id: str, stream_connect: str | None = None) -> bool:
         client = self._client(client_id)
@@ -116,9 +126,16 @@ class MemoryEngine:
             if client := self._clients.get(client_id):
                 client.seen = now
 
-    def destroy_client(self, client_id: str) -> list[str]:
+    def destroy_client(self, client_id: str, kick: bool = False) -> list[str]:
         self._client(client_id)
+        if kick:
+            self._kicked[client_id] = self._clock()
         return self._remove(client_id)
+
+    def was_kicked(self, client_id: str) -> bool:
+        limit = self._clock() - self._settings.client_timeout
+        _forget(self._kicked, lambda at: at < limit)
+        return client_id in self._kicked
 
     def cleanup_expired(self, thorough: bool = True) -> int:
         expired = [id for id, client in self._clients.items() if self._is_expired(client)]
@@ -142,7 +159,7 @@ class MemoryEngine:
         for channel in channels:
             self._leave(channel, client_id)
         if self._events:
-            self._events.destroyed(client_id)
+            self._events.destroyed(client_id, client_id in self._kicked)
         return channels
 
     # Subscriptions
@@ -216,11 +233,7 @@ class MemoryEngine:
 
     def _forget_operations(self) -> None:
         limit = self._clock() - _OPERATION_SECONDS
-        while self._operations:
-            operation, (at, _) = next(iter(self._operations.items()))
-            if at >= limit:
-                break
-            del self._operations[operation]
+        _forget(self._operations, lambda operation: operation[0] < limit)
 
     def read(self, after: Mapping[str, int], limit: int) -> Batch:
         logs = [
@@ -277,6 +290,7 @@ class MemoryEngine:
             client.epoch, client.version, client.cursor, dict(client.subscriptions),
             client.acknowledges, repeat_to,
             tuple(Owed(self.server_id, epoch, False, True) for epoch in client.owed),
+            client.owner,
         )
 
     def answer(
@@ -320,6 +334,15 @@ class MemoryEngine:
             standing = Standing.OWN if stream else Standing.TAKEN
             self.save([Progress(client_id, session.epoch, session.version, position, standing)])
         return position
+
+
+def _forget(items: dict[str, Value], is_old: Callable[[Value], bool]) -> None:
+    """Delete the old ones of ``items``, which are in the order of their age."""
+    while items:
+        name, value = next(iter(items.items()))
+        if not is_old(value):
+            break
+        del items[name]
 
 
 def _counts(client: _Client, progress: Progress) -> bool:

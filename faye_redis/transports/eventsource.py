@@ -23,6 +23,7 @@ from .table import SocketTable
 
 if TYPE_CHECKING:
     from ..bayeux.exchange import Request
+    from ..bayeux.server import BayeuxServer
     from ..connections import Connections
     from ..engines.base import Message
     from ..settings import Settings
@@ -108,8 +109,10 @@ class EventSourceTransport:
     """Opens event streams."""
 
     def __init__(
-        self, connections: Connections, settings: Settings, cors: Cors, table: SocketTable
+        self, server: BayeuxServer, connections: Connections, settings: Settings, cors: Cors,
+        table: SocketTable,
     ) -> None:
+        self._server = server
         self._connections = connections
         self._settings = settings
         self._cors = cors
@@ -143,6 +146,8 @@ class EventSourceTransport:
         none: the connection ends without a word, and the browser tries again (WHATWG HTML,
         9.2.3)."""
         try:
+            if stream.request is not None:
+                self._server.check_owner(client_id, stream.request)
             self._connections.open(client_id, stream, mark)
         except UnknownClient:
             raise BadRequest("event stream of an unknown client", 404) from None

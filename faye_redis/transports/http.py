@@ -19,13 +19,15 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
+from ..bayeux.channels import is_handshake
 from ..bayeux.grammar import is_client_id
 from ..bayeux.limits import ClientRates, Rate
 from ..bayeux.messages import parse
 from ..concurrency import deadline, monotonic
 from ..errors import BadRequest, Superseded
+from .cookies import BrowserCookie
 from .cors import Cors
-from .responses import NO_CACHE, NO_SNIFF, Environ, StartResponse, respond
+from .responses import NO_CACHE, NO_SNIFF, Environ, Headers, StartResponse, respond
 from .sockets import raw_socket
 
 if TYPE_CHECKING:
@@ -83,12 +85,14 @@ class HttpTransport:
     """Serves POST and GET requests."""
 
     def __init__(
-        self, server: BayeuxServer, connections: Connections, settings: Settings, cors: Cors
+        self, server: BayeuxServer, connections: Connections, settings: Settings, cors: Cors,
+        cookie: BrowserCookie,
     ) -> None:
         self._server = server
         self._connections = connections
         self._settings = settings
         self._cors = cors
+        self._cookie = cookie
         rate = settings.max_message_rate
         self._rates = ClientRates(Rate(rate), monotonic) if rate else None
 
@@ -101,9 +105,9 @@ class HttpTransport:
         body = read_body(environ, self._settings)
         content_type = environ.get("CONTENT_TYPE", "").split(";")[0].strip().lower()
         message = body if content_type == "application/json" else _form_message(body)
-        replies = self._process(message, environ)
-        headers = [("Content-Type", "application/json; charset=utf-8"), NO_CACHE, NO_SNIFF]
-        return respond(start_response, 200, headers + self._cors.headers(environ), replies)
+        replies, more = self._process(message, environ)
+        headers = [("Content-Type", "application/json; charset=utf-8"), NO_CACHE, NO_SNIFF, *more]
+        return respond(start_response, 200, headers, replies)
 
     def get(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """callback-polling: the answer is a script that calls the ``jsonp`` function.
@@ -113,18 +117,20 @@ class HttpTransport:
         self._cors.check_script(environ)
         fields = _fields(environ.get("QUERY_STRING", "").encode("latin-1"))
         callback = _callback(fields.get("jsonp") or DEFAULT_CALLBACK)
-        replies = self._process(_message(fields), environ)
+        replies, more = self._process(_message(fields), environ)
         for raw, escaped in _SCRIPT_ESCAPES:
             replies = replies.replace(raw, escaped)
         headers = [("Content-Type", "text/javascript; charset=utf-8"), NO_CACHE, NO_SNIFF,
-                   ("Content-Disposition", "attachment; filename=f.txt")]
+                   ("Content-Disposition", "attachment; filename=f.txt"), *more]
         # The comment keeps plug-ins from taking the answer for a file of theirs by its start.
         script = b"/**/%s(%s);" % (callback.encode("ascii"), replies)
-        return respond(start_response, 200, headers + self._cors.headers(environ), script)
+        return respond(start_response, 200, headers, script)
 
-    def _process(self, data: bytes | str, environ: Environ) -> bytes:
+    def _process(self, data: bytes | str, environ: Environ) -> tuple[bytes, Headers]:
+        """The replies as an array, and the headers that go with them."""
         limits = self._settings
         messages = parse(data, limits.max_message_size, limits.max_batch, limits.max_depth)
+        cookie = self._cookie.give(environ) if any(map(is_handshake, messages)) else []
         poll = Poll(self._connections, len(messages) == 1, environ, self._rates)
         replies: list[bytes] = []
         try:
@@ -134,7 +140,7 @@ class HttpTransport:
             # The newer request gets the answer. Ends the call and the connection without a
             # response; gunicorn's way to say so.
             raise StopIteration from None
-        return b"[" + b",".join(replies) + b"]"
+        return b"[" + b",".join(replies) + b"]", [*self._cors.headers(environ), *cookie]
 
 
 def read_body(environ: Environ, settings: Settings) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest
+from .cookies import BrowserCookie
 from .cors import Cors
 from .eventsource import EventSourceTransport, wants_events
 from .http import HttpTransport
@@ -37,10 +38,12 @@ class Transports:
     ) -> None:
         self._cors = Cors(settings.allowed_origins)
         self._table = SocketTable(settings.max_connections)
-        self._http = HttpTransport(server, connections, settings, self._cors)
+        cookie = BrowserCookie(settings.bind_clients == "cookie", settings.mount)
+        self._http = HttpTransport(server, connections, settings, self._cors, cookie)
         self._websocket = WebSocketTransport(
+            server, connections, settings, self._cors, self._table, cookie)
+        self._eventsource = EventSourceTransport(
             server, connections, settings, self._cors, self._table)
-        self._eventsource = EventSourceTransport(connections, settings, self._cors, self._table)
         self._persistent: PersistentConnections | None = None
 
     def persist(self, idle_seconds: float, handled: Any) -> None:

@@ -13,6 +13,7 @@ from websockets.server import ServerProtocol
 
 from ..bayeux.limits import Rate
 from ..errors import BadRequest
+from .cookies import BrowserCookie
 from .cors import Cors
 from .responses import Environ, StartResponse
 from .sockets import State, raw_socket, take_buffered
@@ -38,7 +39,7 @@ class WebSocketTransport:
 
     def __init__(
         self, server: BayeuxServer, connections: Connections, settings: Settings, cors: Cors,
-        table: SocketTable,
+        table: SocketTable, cookie: BrowserCookie,
     ) -> None:
         self.server = server
         self.connections = connections
@@ -46,6 +47,7 @@ class WebSocketTransport:
         self.table = table
         self.rate = Rate(settings.max_message_rate)
         self._cors = cors
+        self._cookie = cookie
         self._idle: list[ServerProtocol] = []
 
     def borrow(self) -> ServerProtocol:
@@ -71,6 +73,8 @@ class WebSocketTransport:
         sock = raw_socket(environ)
         if sock is None:
             raise BadRequest("no socket to take over: run gunicorn with `-k gevent`", 501)
+        for name, value in self._cookie.give(environ):
+            response.headers[name] = value
         websocket = WebSocket(sock, self, environ)
         websocket.write(response.serialize())
         early = take_buffered(environ)

@@ -27,8 +27,8 @@ class Recorder:
     def changed(self, client_id: str, version: int, since: int) -> None:
         self.calls.append(("changed", client_id, version))
 
-    def destroyed(self, client_id: str) -> None:
-        self.calls.append(("destroyed", client_id))
+    def destroyed(self, client_id: str, kicked: bool = False) -> None:
+        self.calls.append(("kicked" if kicked else "destroyed", client_id))
 
     def delivered(self, heard: int, written: bool) -> int:
         return heard

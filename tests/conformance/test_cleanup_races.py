@@ -66,7 +66,7 @@ def test_a_client_that_comes_back_is_whole_or_gone(
                  lambda id: rng.choice(engines).subscribe(id, ["/a"])]
         acts = [(verb, client_id) for client_id in clients for verb in verbs]
         rng.shuffle(acts)
-        cleaning = [gevent.spawn(engine._removal.remove, clients, True) for engine in engines]
+        cleaning = [gevent.spawn(engine._removal.remove, clients, "expired") for engine in engines]
         acting = [gevent.spawn(succeeds, *act) for act in acts]
         gevent.joinall([*cleaning, *acting], raise_error=True)
         removed += sum(len(task.value) for task in cleaning)

@@ -11,6 +11,7 @@ from faye_redis.bayeux.extensions import Extensions
 from faye_redis.bayeux.monitoring import Monitor
 from faye_redis.bayeux.pending import PendingReply
 from faye_redis.bayeux.server import BayeuxServer
+from faye_redis.bayeux.sessions import Sessions
 from faye_redis.concurrency import Event
 from faye_redis.connections import Connections
 from faye_redis.connections.subscriber import Subscriber
@@ -40,7 +41,8 @@ class Worker:
         self.monitor = Monitor()
         self.extensions = Extensions(Event)
         self.engine: Engine = create_engine(engine_settings)
-        self.server = BayeuxServer(self.engine, settings, self.extensions, self.monitor)
+        self.server = BayeuxServer(
+            self.engine, settings, self.extensions, self.monitor, Sessions(self.engine, None))
         self.connections = Connections(self.engine, settings, self.server, self.monitor)
         self.engine.start(self.connections)
         self.connections.start()

@@ -51,7 +51,8 @@ def test_the_names_of_variables_follow_the_rule_given() -> None:
     for option in OPTIONS.values():
         name = option.name.removeprefix("engine.").replace(".", "_").upper()
         assert option.variable in (f"FAYE_REDIS_{name}", None)
-    assert [option.name for option in OPTIONS.values() if not option.variable] == ["extensions"]
+    without = [option.name for option in OPTIONS.values() if not option.variable]
+    assert without == ["extensions", "policy"]
 
 
 def test_the_events_are_those_of_the_code() -> None:

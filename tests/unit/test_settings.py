@@ -36,7 +36,7 @@ def test_the_defaults_are_those_of_faye_and_faye_redis_ng() -> None:
         mount="/bayeux", timeout=25, interval=0, ping=25, extensions=(), allowed_origins=None,
         max_message_size=1048576, max_batch=100, max_depth=32, max_subscriptions=128,
         max_channel_length=255, max_connections=20000, drain_jitter=2, max_buffer=1048576,
-        require_client_id=False,
+        require_client_id=None,
         engine=EngineSettings(
             type="memory", url=None, host="localhost", port=6379, database=0, username=None,
             password=None, namespace="faye", pool_size=5, pool_timeout=5, connect_timeout=1,
@@ -67,10 +67,10 @@ def test_defaults_follow_the_options_they_depend_on(
 
 
 def test_the_table_has_a_row_for_every_option() -> None:
-    assert len(OPTIONS) == 20 + 24 + 6
+    assert len(OPTIONS) == 22 + 24 + 6
     row = OPTIONS["engine.ssl.ca_file"]
     assert (row.variable, row.default, row.redis) == ("FAYE_REDIS_SSL_CA_FILE", None, True)
-    assert OPTIONS["extensions"].variable is None
+    assert OPTIONS["extensions"].variable is OPTIONS["policy"].variable is None
     assert [name for name, row in OPTIONS.items() if row.secret] == ["engine.url",
                                                                       "engine.password"]
     assert all(row.help and "\n" not in row.help for row in OPTIONS.values())
@@ -121,7 +121,8 @@ WRONG: dict[str, list[Any]] = {
     "max_depth": [0, 255],
     "max_connections": [0],
     "drain_jitter": [-1],
-    "require_client_id": [1, "yes", None],
+    "require_client_id": [1, "yes"], "policy": [object(), lambda attempt: True],
+    "bind_clients": ["user", 1, True], "max_message_rate": [-1, "5", True, 0.001],
     "engine.type": ["Redis", "", None, 1],
     "engine.host": ["", "redis://h", "user@h", 5, None],
     "engine.port": [0, 70000, "x", "6379", True, 1.0, None, -1],
@@ -365,7 +366,7 @@ VALID = {
     "FAYE_REDIS_MAX_MESSAGE_SIZE": ("1000", 1000), "FAYE_REDIS_MAX_BATCH": ("7", 7),
     "FAYE_REDIS_MAX_WILDCARDS": ("0", 0), "FAYE_REDIS_MAX_CHANNEL_SEGMENTS": ("3", 3),
     "FAYE_REDIS_MAX_MESSAGE_RATE": ("0.5", 0.5), "FAYE_REDIS_MAX_HANDSHAKE_RATE": ("off", 0),
-    "FAYE_REDIS_BODY_TIMEOUT": ("2.5", 2.5),
+    "FAYE_REDIS_BODY_TIMEOUT": ("2.5", 2.5), "FAYE_REDIS_BIND_CLIENTS": ("cookie", "cookie"),
     "FAYE_REDIS_MAX_DEPTH": ("7", 7), "FAYE_REDIS_MAX_SUBSCRIPTIONS": ("7", 7),
     "FAYE_REDIS_MAX_CHANNEL_LENGTH": ("7", 7), "FAYE_REDIS_MAX_CONNECTIONS": ("7", 7),
     "FAYE_REDIS_DRAIN_JITTER": ("0", 0), "FAYE_REDIS_MAX_BUFFER": ("7", 7),

@@ -3,7 +3,7 @@
 ============================================ =================================================
 words                                        meaning
 ============================================ =================================================
-``destroyed`` client                         it has left or expired
+``destroyed`` client [``kicked``]            it has left, has expired or was kicked
 ``changed`` client version since             its subscriptions have changed, to this version;
                                              new ones count from message ``since`` on
 ``connected`` client connect-id              it goes on with the stream it has at this worker
@@ -44,7 +44,7 @@ class Control:
         """Called by the listener: must not wait."""
         verb, client_id, *rest = words
         if verb == "destroyed":
-            self._events.destroyed(client_id)
+            self._events.destroyed(client_id, rest == ["kicked"])
         elif verb == "changed":
             version, *since = map(int, rest)
             self._events.changed(client_id, version, since[0] if since else _NOTHING_NEW)

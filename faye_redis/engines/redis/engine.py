@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from ...bayeux.limits import SubscriptionLimits
 from ...concurrency import spawn
-from ...errors import EngineUnavailable, Superseded, TooMany, UnknownClient
+from ...errors import EngineUnavailable, TooMany, UnknownClient
 from ..base import (
     NO_LIMITS,
+    NOBODY,
     Batch,
     EngineEvents,
     Message,
-    Owed,
+    Owner,
     Progress,
     Published,
     Session,
     Standing,
+    SubscriptionLimits,
     Verdict,
 )
 from ..handover import Handovers
@@ -39,6 +40,7 @@ from .logs import Logs
 from .publishing import Publishing
 from .recent import RecentSubscriptions
 from .removal import Removal
+from .replies import owner_of, session_of
 from .scripts import Scripts
 from .takeover import Takeover
 
@@ -132,11 +134,22 @@ class RedisEngine:
 
     # Clients
 
-    def create_client(self, acknowledges: bool = False) -> str:
+    def create_client(self, acknowledges: bool = False, owner: Owner = NOBODY) -> str:
         client_id = new_client_id()
         keys = [self._keys.client(client_id), self._keys.clients]
-        self._run("create", keys, client_id, self._lifetime, int(acknowledges))
+        self._run("create", keys, client_id, self._lifetime, int(acknowledges), *owner)
         return client_id
+
+    def owner(self, client_id: str) -> Owner:
+        return self._heartbeat.surely(lambda: self._owner(client_id))
+
+    @retried
+    def _owner(self, client_id: str) -> Owner:
+        fields = [b"epoch", b"user", b"binding"]
+        found: list[Any] = self._redis.hmget(self._keys.client(client_id), fields)
+        if found[0] is None:
+            raise UnknownClient(client_id)
+        return owner_of({name: value for name, value in zip(fields, found, strict=True) if value})
 
     def touch(self, client_id: str, stream_connect: str | None = None) -> bool:
         return self._heartbeat.surely(lambda: self._touch(client_id, stream_connect))
@@ -159,10 +172,14 @@ class RedisEngine:
     def _ping(self, client_ids: list[str]) -> None:
         self._scripts.run("ping", [self._keys.clients], *client_ids)
 
-    def destroy_client(self, client_id: str) -> list[str]:
-        for removed in self._removal.remove([client_id]):
+    def destroy_client(self, client_id: str, kick: bool = False) -> list[str]:
+        for removed in self._removal.remove([client_id], "kicked" if kick else ""):
             return removed.channels
         raise UnknownClient(client_id)
+
+    @retried
+    def was_kicked(self, client_id: str) -> bool:
+        return bool(self._redis.exists(self._keys.kicked(client_id)))
 
     def cleanup_expired(self, thorough: bool = True) -> int:
         count = 0
@@ -283,7 +300,7 @@ class RedisEngine:
             self._keys.server_channel(""),
             "" if acknowledged is None else acknowledged,
         )
-        session = self._session(client_id, reply)
+        session = session_of(client_id, reply)
         if reply[7]:
             spawn(self._lifetimes.keep, self._keys.channel_sides(list(session.subscriptions)))
         return session
@@ -293,26 +310,7 @@ class RedisEngine:
 
     def _read_session(self, client_id: str, epoch: int) -> Session:
         reply = self._run("session", [self._keys.client(client_id)], epoch)
-        return self._session(client_id, reply)
-
-    def _session(self, client_id: str, reply: list[Any]) -> Session:
-        if reply[0] == 0:
-            raise UnknownClient(client_id)
-        if reply[0] == 2:
-            raise Superseded("a newer connection holds the client")
-        _, epoch, version, cursor, repeat_to, owed, fields, _, acknowledges = reply
-        pairs, streams = iter(fields), iter(owed)
-        return Session(
-            epoch,
-            version,
-            int(cursor),
-            {name.decode(): int(value) for name, value in zip(pairs, pairs, strict=True)
-             if name.startswith(b"/")},  # the others are no subscriptions, see ``keys``
-            bool(acknowledges),
-            int(repeat_to) if repeat_to else None,
-            tuple(Owed(server.decode(), at, bool(follows), bool(heard)) for
-                  server, at, follows, heard in zip(*[streams] * 4, strict=True)),
-        )
+        return session_of(client_id, reply)
 
     def answer(
         self, client_id: str, session: Session, connect_id: str, position: int
@@ -379,3 +377,4 @@ class RedisEngine:
                 self._subscribe(made.client_id, [made.channel], made.start)
         if self._lifetimes.is_due("channels"):
             self._lifetimes.keep(self._keys.channel_sides(self._listener.followed))
+

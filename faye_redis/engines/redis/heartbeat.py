@@ -191,5 +191,5 @@ class Heartbeat:
                      keys.restoring, *channels],
                     one.client_id, self._server_id, lifetime, one.epoch, one.version, one.cursor,
                     one.connect_id, "" if one.sent is None else one.sent, int(one.stream),
-                    int(one.open), int(one.acknowledges), *places, pipeline=pipeline)
+                    int(one.open), int(one.acknowledges), *one.owner, *places, pipeline=pipeline)
             pipeline.execute()

@@ -9,6 +9,7 @@ key (after the namespace)  type        what                                     
 ``removed:<id>``           hash        the same of a client whose removal is      subscription_ttl
                                        under way, and ``call``: which call
                                        removed it
+``kicked:<id>``            string      this client was kicked                     client_timeout
 ``channels:<channel>``     set         ids of the clients subscribed to exactly   subscription_ttl
                                        this channel or pattern
 ``messages:<channel>``     stream      log of this channel or pattern; only while message_ttl
@@ -42,6 +43,8 @@ channel, pattern message id from which (exclusive) this subscription counts; as 
 ``owed``         streams before its connection that may have delivered more than ``cursor`` says
 ``kept``         second of Redis TIME when a connect (or its creation) extended its lifetime and
                  that of its channels
+``user``         the user that its handshake named, if it did
+``binding``      digest of what its requests have to show, if that is anything
 ``acknowledges`` 1 if it says itself what it has received
 ================ ================================================================================
 
@@ -81,6 +84,9 @@ class Keys:
 
     def client(self, client_id: str) -> str:
         return f"{self.prefix}clients:{client_id}"
+
+    def kicked(self, client_id: str) -> str:
+        return f"{self.prefix}kicked:{client_id}"
 
     def removed(self, client_id: str) -> str:
         return f"{self.prefix}removed:{client_id}"

@@ -46,10 +46,13 @@ class Removal:
         self._keys = keys
         self._settings = settings
 
-    def remove(self, client_ids: list[str], expired: bool = False) -> list[Removed]:
-        """Remove clients; with ``expired`` only those that are, without it only those that are
-        not: that is judged where it is done, in the script. Two round trips."""
-        replies = self._begin(client_ids, secrets.token_hex(8), "expired" if expired else "")
+    def remove(self, client_ids: list[str], why: str = "") -> list[Removed]:
+        """Remove clients; if ``why`` is "expired" only those that are, else only those that are
+        not: that is judged where it is done, in the script. Two round trips.
+
+        :param why: "expired", "kicked" or "": they left.
+        """
+        replies = self._begin(client_ids, secrets.token_hex(8), why)
         found = [(client_id, removed, [name.decode() for name in channels])
                  for client_id, (removed, *channels) in zip(client_ids, replies, strict=True)
                  if removed >= 0]
@@ -57,13 +60,13 @@ class Removal:
         return [Removed(client_id, channels) for client_id, removed, channels in found if removed]
 
     @retried
-    def _begin(self, client_ids: list[str], call: str, condition: str) -> list[Any]:
+    def _begin(self, client_ids: list[str], call: str, why: str) -> list[Any]:
         args = (round(self._settings.client_timeout * 1000), self._keys.server_channel(""), call,
-                condition)
+                why)
         with self._redis.pipeline(transaction=False) as pipeline:
             for id in client_ids:
                 keys = [self._keys.client(id), self._keys.removed(id), self._keys.clients,
-                        self._keys.grace, self._keys.alive]
+                        self._keys.grace, self._keys.alive, self._keys.kicked(id)]
                 self._scripts.run("destroy", keys, id, *args, pipeline=pipeline)
             return pipeline.execute()
 
@@ -85,7 +88,7 @@ class Removal:
             return
         try:
             while batch := self._oldest():
-                yield self.remove(batch, expired=True)
+                yield self.remove(batch, "expired")
                 if not self._extend(lock):
                     return  # it took longer than the lock lives, and another worker goes on
         finally:

@@ -14,6 +14,8 @@ from faye_redis.bayeux.limits import SubscriptionLimits
 from faye_redis.bayeux.monitoring import EVENTS, Monitor
 from faye_redis.bayeux.pending import PendingReply
 from faye_redis.bayeux.server import BayeuxServer
+from faye_redis.bayeux.sessions import Sessions
+from faye_redis.engines.base import NOBODY, Owner
 from faye_redis.errors import UnknownClient
 
 NO_LIMITS = SubscriptionLimits()
@@ -28,16 +30,26 @@ class RecordingEngine:
         self.calls: list[tuple[Any, ...]] = []
         self.failure: Exception | None = None
         self.limits = NO_LIMITS
+        self.owners: dict[str, Owner] = {}
+        self.kicked: set[str] = set()
 
     def _called(self, *call: Any) -> None:
         self.calls.append(call)
         if self.failure is not None:
             raise self.failure
 
-    def create_client(self, acknowledges: bool = False) -> str:
+    def create_client(self, acknowledges: bool = False, owner: Owner = NOBODY) -> str:
         self._called("create_client", *([True] if acknowledges else []))
         self.clients["newclient"] = []
+        self.owners["newclient"] = owner
         return "newclient"
+
+    def owner(self, client_id: str) -> Owner:
+        self._subscriptions(client_id)
+        return self.owners.get(client_id, NOBODY)
+
+    def was_kicked(self, client_id: str) -> bool:
+        return client_id in self.kicked
 
     def touch(self, client_id: str, stream_connect: str | None = None) -> None:
         self._called("touch", client_id, *([] if stream_connect is None else [stream_connect]))
@@ -109,7 +121,8 @@ class Bayeux:
         self.settings = SimpleNamespace(**{
             "timeout": 25, "interval": 0, "max_channel_length": 255, "max_channel_segments": 16,
             "max_subscriptions": 128, "max_wildcards": 32, "max_handshake_rate": 0,
-            "max_message_rate": 0, "require_client_id": False, **options})
+            "max_message_rate": 0, "require_client_id": None, "policy": None,
+            "bind_clients": None, **options})
         self.engine = RecordingEngine()
         self.engine.clients["fakeclientid"] = []
         self.link = RecordingLink(self.engine)
@@ -118,7 +131,9 @@ class Bayeux:
         self.events: list[tuple[Any, ...]] = []
         for event in EVENTS:
             self.monitor.on(event, lambda *args, event=event: self.events.append((event, *args)))
-        self.server = BayeuxServer(self.engine, self.settings, self.extensions, self.monitor)
+        self.server = BayeuxServer(
+            self.engine, self.settings, self.extensions, self.monitor,
+            Sessions(self.engine, self.settings.bind_clients))
 
     def send(self, message: dict[str, Any], request: Any = REMOTE) -> list[dict[str, Any]]:
         return [orjson.loads(data) for data in self.server.process(message, request, self.link)]

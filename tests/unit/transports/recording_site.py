@@ -47,6 +47,10 @@ class RecordingServer:
         self.unanswered: list[tuple[Message, Callable[[list[bytes]], None]]] = []
         """Publishes on /soon, until a test answers them."""
 
+    def check_owner(self, client_id: str, request: Any) -> None:
+        if client_id == "foreign":
+            raise UnknownClient(client_id)
+
     def can_publish_soon(self, batch: Sequence[Message]) -> bool:
         return all(isinstance(one, dict) and one["channel"] == "/soon" for one in batch)
 

@@ -76,7 +76,7 @@ def test_closed_while_it_opens(site: Site) -> None:
 
 @pytest.mark.parametrize("path", [
     "/bayeux/unknown", "/bayeux/", "/bayeux/../known.", "/bayeux/KNOWN", "/bayeux/known\n",
-    "/bayeux/" + "k" * 65])
+    "/bayeux/" + "k" * 65, "/bayeux/foreign"])
 def test_unknown_client(site: Site, path: str) -> None:
     answer = site.call(stream_request(site, path, **{"gunicorn.socket": object()}))
     assert (answer.status, answer.body[:10]) == ("404 Not Found", b"Not found:")

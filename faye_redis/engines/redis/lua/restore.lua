@@ -3,7 +3,8 @@
 --         then channels:<channel> for each subscription
 -- ARGV    client id, server id, lifetime of the keys in ms, epoch, version, cursor, connect id,
 --         position that this was answered with or '', 1 if the connection is a socket, 1 if it is
---         open, 1 if the client acknowledges, then channel and from id of each subscription
+--         open, 1 if the client acknowledges, its user, its binding, then channel and from id of
+--         each subscription
 -- Returns 1, or 0 if nothing is being restored, or a newer connection of the client is there
 -- Guarantee: atomic, idempotent; of several workers the one with the newest connection wins.
 local client_id, server_id, lifetime, epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -28,10 +29,15 @@ end
 if ARGV[11] == '1' then
   redis.call('HSET', KEYS[1], 'acknowledges', 1)
 end
+for i, field in ipairs({'user', 'binding'}) do
+  if ARGV[11 + i] ~= '' then
+    redis.call('HSET', KEYS[1], field, ARGV[11 + i])
+  end
+end
 redis.call('PEXPIRE', KEYS[1], lifetime)
 redis.call('ZADD', KEYS[3], now, client_id)
-for i = 12, #ARGV, 2 do
-  local subscribers = KEYS[(i - 12) / 2 + 5]
+for i = 14, #ARGV, 2 do
+  local subscribers = KEYS[(i - 14) / 2 + 5]
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   redis.call('SADD', subscribers, client_id)
   redis.call('PEXPIRE', subscribers, lifetime)
