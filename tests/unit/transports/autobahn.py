@@ -1,0 +1,131 @@
+"""How the cases of the Autobahn test suite (chapters 1 to 10) are put to a WebSocket of ours.
+
+The suite wants every message echoed. Here the reply to a message carries its ``id``, which stands
+for the echo. The suite sends each case in one of three chops; here each is sent in all of them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import termios
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from recording_site import Peer, Site, frame
+
+from support.waiting import eventually
+
+TEXT, BINARY, CLOSE, PING, PONG, CONT = 1, 2, 8, 9, 10, 0
+NORMAL = b"\x03\xe8"
+"""Payload of a close frame with code 1000."""
+
+ONE_CHOP, PER_FRAME, PER_OCTET = CHOPS = ("one chop", "per frame", "per octet")
+
+_STILL_THERE = b"still there?"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is sent, and what must come of it.
+
+    :param ids: of the messages that the server gets to see.
+    :param code: of the close frame that ends it (1005: it has none); None if the peer has to end
+        it, which it does with code 1000.
+    :param chops: those it is sent in.
+    """
+
+    number: str
+    frames: Sequence[bytes]
+    pongs: Sequence[bytes] = ()
+    ids: Sequence[str] = ()
+    code: int | None = None
+    chops: Sequence[str] = field(default=CHOPS)
+
+    def pieces(self, chop: str) -> list[bytes]:
+        data = b"".join(self.frames)
+        if chop == ONE_CHOP:
+            return [data]
+        return list(self.frames) if chop == PER_FRAME else chopped(data, 1)
+
+    def answers(self, chop: str) -> list[tuple[int, bytes]]:
+        """What comes before the end. A close frame overtakes the replies to what came in the same
+        chop, as the suite allows ("NON-STRICT")."""
+        overtaken = chop == ONE_CHOP and self.code is not None
+        replies = [] if overtaken else [(TEXT, reply(number)) for number in self.ids]
+        return [(PONG, payload) for payload in self.pongs] + replies
+
+
+def message(number: str) -> bytes:
+    return b'{"channel":"/a","id":"%b"}' % number.encode()
+
+
+def reply(number: str) -> bytes:
+    """All that comes back for ``message(number)``."""
+    return b'[{"channel":"/a","id":"%b","ok":true}]' % number.encode()
+
+
+def padded(size: int) -> str:
+    """An id that makes a message of ``size`` bytes."""
+    return "*" * (size - len(message("")))
+
+
+def chopped(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def fragments(*parts: bytes, opcode: int = TEXT) -> list[bytes]:
+    """The frames of one message."""
+    last = len(parts) - 1
+    return [frame(CONT if at else opcode, part, fin=at == last) for at, part in enumerate(parts)]
+
+
+def deliver(peer: Peer, pieces: Sequence[bytes]) -> None:
+    """Send pieces, each when the one before has been read: otherwise they would be read as one."""
+    unread = array("i", [0])
+
+    def is_read() -> bool:
+        fcntl.ioctl(peer.sock.fileno(), termios.TIOCOUTQ, unread)
+        return unread[0] == 0
+    for piece in pieces:
+        peer.send(piece)
+        eventually(is_read, interval=1e-6)  # not 0: the hub must get to its sockets
+
+
+def outcome(peer: Peer) -> tuple[list[tuple[int, bytes]], int]:
+    """The frames that come before the close frame, and its code; behind it the stream ends."""
+    frames = [peer.frame()]
+    while frames[-1][0] != CLOSE:
+        frames.append(peer.frame())
+    peer.expect_end()
+    payload = frames.pop()[1]
+    return frames, int.from_bytes(payload[:2], "big") if payload else 1005
+
+
+def check(site: Site, case: Case, log: Any) -> None:
+    """Put ``case`` to the site, in all its chops; another peer must not notice.
+
+    :param log: pytest's caplog.
+    """
+    innocent = site.websocket()
+    for chop in case.chops:
+        _check(site, case, chop)
+    innocent.send(frame(TEXT, message("innocent")))
+    assert innocent.frame() == (TEXT, reply("innocent"))
+    assert [record for record in log.records if record.levelno > logging.INFO] == []
+
+
+def _check(site: Site, case: Case, chop: str) -> None:
+    site.server.seen.clear()
+    peer = site.websocket()
+    deliver(peer, case.pieces(chop))
+    expected = case.answers(chop)
+    if case.code is None:
+        deliver(peer, [frame(PING, _STILL_THERE), frame(CLOSE, NORMAL)])
+        expected.append((PONG, _STILL_THERE))
+    code = 1000 if case.code is None else case.code
+    assert (chop, outcome(peer)) == (chop, (expected, code))
+    peer.sock.close()
+    eventually(lambda: [seen["id"] for seen in site.server.seen] == list(case.ids))
