@@ -10,8 +10,9 @@ import fcntl
 import logging
 import termios
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from recording_site import Peer, Site, frame
@@ -42,7 +43,7 @@ class Case:
     pongs: Sequence[bytes] = ()
     ids: Sequence[str] = ()
     code: int | None = None
-    chops: Sequence[str] = field(default=CHOPS)
+    chops: Sequence[str] = CHOPS
 
     def pieces(self, chop: str) -> list[bytes]:
         data = b"".join(self.frames)
@@ -104,17 +105,24 @@ def outcome(peer: Peer) -> tuple[list[tuple[int, bytes]], int]:
     return frames, int.from_bytes(payload[:2], "big") if payload else 1005
 
 
-def check(site: Site, case: Case, log: Any) -> None:
-    """Put ``case`` to the site, in all its chops; another peer must not notice.
+@contextmanager
+def unnoticed(site: Site, log: Any) -> Iterator[None]:
+    """Another peer of the site is served as before, and nothing went wrong enough to be logged.
 
     :param log: pytest's caplog.
     """
     innocent = site.websocket()
-    for chop in case.chops:
-        _check(site, case, chop)
+    yield
     innocent.send(frame(TEXT, message("innocent")))
     assert innocent.frame() == (TEXT, reply("innocent"))
-    assert [record for record in log.records if record.levelno > logging.INFO] == []
+    assert [record.message for record in log.records if record.levelno > logging.INFO] == []
+
+
+def check(site: Site, case: Case, log: Any) -> None:
+    """Put ``case`` to the site, in all its chops."""
+    with unnoticed(site, log):
+        for chop in case.chops:
+            _check(site, case, chop)
 
 
 def _check(site: Site, case: Case, chop: str) -> None:
