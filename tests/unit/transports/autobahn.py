@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from recording_site import Peer, Site, frame
@@ -20,6 +21,8 @@ from recording_site import Peer, Site, frame
 from support.waiting import eventually
 
 TEXT, BINARY, CLOSE, PING, PONG, CONT = 1, 2, 8, 9, 10, 0
+OPCODES = {CONT: "continuation", TEXT: "text", BINARY: "binary", CLOSE: "close", PING: "ping",
+           PONG: "pong"}
 NORMAL = b"\x03\xe8"
 """Payload of a close frame with code 1000."""
 
@@ -52,11 +55,11 @@ class Case:
         return list(self.frames) if chop == PER_FRAME else chopped(data, 1)
 
     def answers(self, chop: str) -> list[tuple[int, bytes]]:
-        """What comes before the end. A close frame overtakes the replies to what came in the same
-        chop, as the suite allows ("NON-STRICT")."""
+        """What comes before the end, replies first. A close frame overtakes the replies to what
+        came in the same chop, as the suite allows ("NON-STRICT")."""
         overtaken = chop == ONE_CHOP and self.code is not None
         replies = [] if overtaken else [(TEXT, reply(number)) for number in self.ids]
-        return [(PONG, payload) for payload in self.pongs] + replies
+        return replies + [(PONG, payload) for payload in self.pongs]
 
 
 def message(number: str) -> bytes:
@@ -81,6 +84,20 @@ def fragments(*parts: bytes, opcode: int = TEXT) -> list[bytes]:
     """The frames of one message."""
     last = len(parts) - 1
     return [frame(CONT if at else opcode, part, fin=at == last) for at, part in enumerate(parts)]
+
+
+def header(opcode: int, size: int, fin: bool = True) -> bytes:
+    """Of a frame whose length is written in 64 bits, with a mask that changes nothing."""
+    return frame(opcode, fin=fin)[:1] + b"\xff" + size.to_bytes(8, "big") + bytes(4)
+
+
+HELLO = frame(TEXT, message("hello"))
+START, END = fragments(message("parts")[:9], message("parts")[9:])
+
+
+def after_hello(number: str, *frames: bytes, code: int = 1002) -> Case:
+    """A message before, which is answered, and a ping behind, which is not."""
+    return Case(number, [HELLO, *frames, frame(PING)], ids=["hello"], code=code)
 
 
 def deliver(peer: Peer, pieces: Sequence[bytes]) -> None:
@@ -129,11 +146,12 @@ def _check(site: Site, case: Case, chop: str) -> None:
     site.server.seen.clear()
     peer = site.websocket()
     deliver(peer, case.pieces(chop))
-    expected = case.answers(chop)
-    if case.code is None:
+    expected, code = case.answers(chop), case.code
+    if code is None:
         deliver(peer, [frame(PING, _STILL_THERE), frame(CLOSE, NORMAL)])
-        expected.append((PONG, _STILL_THERE))
-    code = 1000 if case.code is None else case.code
-    assert (chop, outcome(peer)) == (chop, (expected, code))
+        expected, code = [*expected, (PONG, _STILL_THERE)], 1000
+    frames, end = outcome(peer)
+    frames.sort(key=itemgetter(0))  # in one chop, pongs come before replies
+    assert (frames, end) == (expected, code), (chop, frames, end)
     peer.sock.close()
     eventually(lambda: [seen["id"] for seen in site.server.seen] == list(case.ids))

@@ -9,9 +9,12 @@ from autobahn import (
     BINARY,
     CLOSE,
     CONT,
+    END,
+    HELLO,
     NORMAL,
     ONE_CHOP,
     PING,
+    START,
     TEXT,
     Case,
     check,
@@ -27,8 +30,6 @@ from recording_site import Peer, Site, frame
 
 from support.waiting import eventually
 
-HELLO = frame(TEXT, message("hello"))
-PIECES = fragments(message("parts")[:9], message("parts")[9:])
 GOODBYE = frame(CLOSE, NORMAL)
 LONG = padded(256 * 1024)
 
@@ -46,7 +47,7 @@ CLOSES = [
     Case("7.1.4", [GOODBYE, HELLO], code=1000),
     Case("7.1.4, a broken frame", [GOODBYE, frame(TEXT, b"", rsv=0x40)], code=1000),
     # The suite expects 1000: a control frame may be inside a message (RFC 6455, 5.4).
-    Case("7.1.5", [PIECES[0], GOODBYE, PIECES[1]], code=1002),
+    Case("7.1.5", [START, GOODBYE, END], code=1002),
     Case("7.3.1", [frame(CLOSE)], code=1005),
     Case("7.3.2", [frame(CLOSE, b"a")], code=1002),
     Case("7.3.6", [closing(1000, b"*" * 124)], code=1002),
@@ -128,7 +129,7 @@ def test_messages_in_the_chop_that_follows_our_close_frame(site: Site) -> None:
     peer.text({"channel": "/meta/connect", "clientId": "c"})
     [(stream, _)] = eventually(lambda: site.connections.bound)
     stream.close(1000, "bye")
-    deliver(peer, [HELLO, frame(PING), *PIECES])
+    deliver(peer, [HELLO, frame(PING), START, END])
     assert outcome(peer) == ([], 1000)
     assert site.channels == ["/meta/connect"]
 
@@ -168,7 +169,7 @@ def half_closed(site: Site, sent: bytes) -> Peer:
 def test_tcp_ends_inside_a_frame(
     site: Site, whole: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = PIECES[0] if whole == CUT["fragment"] else b""
+    before = START if whole == CUT["fragment"] else b""
     with unnoticed(site, caplog):
         for size in range(1, len(whole)):
             peer = half_closed(site, before + whole[:size])
@@ -177,7 +178,7 @@ def test_tcp_ends_inside_a_frame(
         assert site.server.seen == []
 
 
-@pytest.mark.parametrize("rest", [b"", HELLO[:7], PIECES[0]], ids=["", "frame", "message"])
+@pytest.mark.parametrize("rest", [b"", HELLO[:7], START], ids=["", "frame", "message"])
 def test_tcp_ends_behind_a_message(site: Site, rest: bytes) -> None:
     half_closed(site, HELLO + rest)
     eventually(lambda: site.transports.open_sockets == 0)

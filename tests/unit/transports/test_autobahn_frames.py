@@ -10,13 +10,18 @@ from autobahn import (
     BINARY,
     CLOSE,
     CONT,
+    END,
+    HELLO,
     NORMAL,
     ONE_CHOP,
+    OPCODES,
     PER_FRAME,
     PING,
     PONG,
+    START,
     TEXT,
     Case,
+    after_hello,
     check,
     chopped,
     deliver,
@@ -31,10 +36,7 @@ SIZES = (125, 126, 127, 128, 65535, 65536)
 """Around the limits of the three forms of a length (RFC 6455, 5.2)."""
 
 OCTETS = b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff"
-HELLO = frame(TEXT, message("hello"))
 PARTS = (b'{"channel":"/a"', b"", b',"id":"part', b's"', b"}")
-OPCODES = {CONT: "continuation", TEXT: "text", BINARY: "binary", CLOSE: "close", PING: "ping",
-           PONG: "pong"}
 
 
 # 1: echoes
@@ -98,11 +100,6 @@ def test_ping(site: Site, case: Case, caplog: pytest.LogCaptureFixture) -> None:
 
 # 3, 4: reserved bits and opcodes
 
-def after_hello(number: str, *frames: bytes) -> Case:
-    """A message before, which is answered, and a ping behind, which is not."""
-    return Case(number, [HELLO, *frames, frame(PING)], ids=["hello"], code=1002)
-
-
 RESERVED = [
     *(after_hello(f"3, RSV {rsv} of {OPCODES[opcode]}",
                   frame(opcode, NORMAL if opcode == CLOSE else b"x", rsv=rsv << 4))
@@ -125,7 +122,6 @@ def test_reserved(site: Site, case: Case, caplog: pytest.LogCaptureFixture) -> N
 
 # 5: fragments
 
-START, END = fragments(message("parts")[:9], message("parts")[9:])
 FIRST, SECOND, THIRD, FOURTH, FIFTH = fragments(*PARTS)
 NOTHING_TO_CONTINUE = frame(CONT, b"non-continuation payload")
 NOTHING_TO_CONTINUE_YET = frame(CONT, b"non-continuation payload", fin=False)
