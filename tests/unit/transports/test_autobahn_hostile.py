@@ -27,6 +27,7 @@ from autobahn import (
     fragments,
     header,
     message,
+    padded,
     reply,
 )
 from hypothesis import HealthCheck, given, settings
@@ -76,6 +77,31 @@ def test_length_in_a_longer_form(
     long = [stretched(data, form) for data in (START, frame(PING, b"p"), END, frame(PONG), HELLO)]
     check(site, Case("stretched", long * 5, [b"p"] * 5, ["parts", "hello"] * 5), caplog)
     check(site, Case("close", [stretched(frame(CLOSE, NORMAL), form)], code=1000), caplog)
+
+
+# Chops that only whole frames should be taken from
+
+IN_TWO = {
+    "text": (HELLO, (TEXT, reply("hello"))),
+    "16-bit length": (frame(TEXT, message(padded(200))), (TEXT, reply(padded(200)))),
+    "fragments": (START + END, (TEXT, reply("parts"))),
+    "ping": (frame(PING, b"ping"), (PONG, b"ping")),
+}
+
+
+@pytest.mark.parametrize(("data", "answer"), IN_TWO.values(), ids=IN_TWO)
+def test_two_chops(site: Site, data: bytes, answer: tuple[int, bytes]) -> None:
+    peer = site.websocket()
+    for cut in range(1, len(data)):
+        deliver(peer, [data[:cut], data[cut:] + data[:cut], data[cut:]])
+        assert [peer.frame(), peer.frame()] == [answer, answer]
+
+
+def test_payload_that_looks_like_a_frame(site: Site) -> None:
+    peer = site.websocket()
+    deliver(peer, [b"\x89%c\0\0\0\0" % (0x80 + len(HELLO)), HELLO, HELLO])
+    assert [peer.frame(), peer.frame()] == [(PONG, HELLO), (TEXT, reply("hello"))]
+    assert len(site.server.seen) == 1
 
 
 # Floods

@@ -93,6 +93,16 @@ def test_thousand_empty_messages_of_no_meaning(site: Site) -> None:
 
 # Control frames are no part of the message they come in
 
+@pytest.mark.parametrize("size", [100, 1000, 65_000])
+def test_limit_is_kept_to_the_octet(
+    make_site: Any, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = make_site(max_message_size=size)
+    check(site, case("within", [frame(TEXT, bytes(size)), *fragments(bytes(size), b"")]), caplog)
+    check(site, case("whole", [frame(TEXT, bytes(size + 1))], code=1009), caplog)
+    check(site, case("fragment", fragments(bytes(size), b"x"), code=1009), caplog)
+
+
 def test_control_frames_around_messages_of_full_length(
     make_site: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,3 +126,11 @@ def test_control_frame_inside_a_message_that_is_nearly_too_long(
     check(make_site(max_message_size=LIMIT),
           case("inside", [parts[0], frame(opcode, b"1234"), parts[1]], pongs=pings,
                ids=[padded(LIMIT)]), caplog)
+
+
+@pytest.mark.xfail(strict=True, reason="the limit of messages holds for control frames, too")
+def test_control_frame_longer_than_any_message(
+    make_site: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = b"x" * 125
+    check(make_site(max_message_size=100), case("ping", [frame(PING, full)], pongs=[full]), caplog)
