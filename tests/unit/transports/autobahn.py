@@ -1,7 +1,8 @@
 """How the cases of the Autobahn test suite (chapters 1 to 10) are put to a WebSocket of ours.
 
 The suite wants every message echoed. Here the reply to a message carries its ``id``, which stands
-for the echo. The suite sends each case in one of three chops; here each is sent in all of them.
+for the echo. The suite sends each case in one of three chops; here each is sent in all of them,
+unless that would take too long or the chop is what the case is about.
 """
 
 from __future__ import annotations
@@ -86,9 +87,9 @@ def fragments(*parts: bytes, opcode: int = TEXT) -> list[bytes]:
     return [frame(CONT if at else opcode, part, fin=at == last) for at, part in enumerate(parts)]
 
 
-def header(opcode: int, size: int, fin: bool = True) -> bytes:
+def header(opcode: int, size: int) -> bytes:
     """Of a frame whose length is written in 64 bits, with a mask that changes nothing."""
-    return frame(opcode, fin=fin)[:1] + b"\xff" + size.to_bytes(8, "big") + bytes(4)
+    return frame(opcode)[:1] + b"\xff" + size.to_bytes(8, "big") + bytes(4)
 
 
 HELLO = frame(TEXT, message("hello"))
@@ -101,7 +102,7 @@ def after_hello(number: str, *frames: bytes, code: int = 1002) -> Case:
 
 
 def deliver(peer: Peer, pieces: Sequence[bytes]) -> None:
-    """Send pieces, each when the one before has been read: otherwise they would be read as one."""
+    """Send pieces, each when the one before has been read (Linux): else they become one."""
     unread = array("i", [0])
 
     def is_read() -> bool:
