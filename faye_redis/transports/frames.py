@@ -23,6 +23,9 @@ TEXT: Final = 0x81
 
 PING: Final = 0x89
 PONG: Final = 0x8A
+MAX_CONTROL: Final = 125
+"""Bytes that a control frame may carry (RFC 6455, 5.5)."""
+
 _MASKED: Final = 0x80
 _SHORT: Final = 126  # a length below it is in the second byte; as it is, in the next two bytes
 _LONG: Final = 127

@@ -15,6 +15,7 @@ from ..bayeux.limits import Rate
 from ..errors import BadRequest
 from .cookies import BrowserCookie
 from .cors import Cors
+from .frames import MAX_CONTROL
 from .responses import Environ, StartResponse
 from .sockets import State, raw_socket, take_buffered
 from .table import SocketTable
@@ -54,8 +55,9 @@ class WebSocketTransport:
         """A parser for one connection, ready for the first byte of a frame."""
         if self._idle:
             return self._idle.pop()
-        return ServerProtocol(state=ProtocolState.OPEN, max_size=self.settings.max_message_size,
-                              logger=_quiet)
+        # It counts a control frame within a message as a part of that (RFC 6455, 5.4).
+        limit = self.settings.max_message_size + MAX_CONTROL
+        return ServerProtocol(state=ProtocolState.OPEN, max_size=limit, logger=_quiet)
 
     def give_back(self, protocol: ServerProtocol) -> None:
         """Return a parser that is between two messages."""

@@ -64,6 +64,7 @@ Problem = tuple[CloseCode, str]
 _TOO_MANY_PINGS: Final = (CloseCode.POLICY_VIOLATION, "too many pings")
 _TOO_MANY_FRAGMENTS: Final = (CloseCode.POLICY_VIOLATION, "too many fragments")
 _BINARY: Final = (CloseCode.UNSUPPORTED_DATA, "text only")
+_TOO_BIG: Final = (CloseCode.MESSAGE_TOO_BIG, "over max_message_size")
 _INVALID_UTF8: Final = (CloseCode.INVALID_DATA, "invalid UTF-8")
 
 log = logging.getLogger("faye_redis.websocket")
@@ -280,6 +281,8 @@ class WebSocket(TakenSocket):
         return self._accept(message)
 
     def _accept(self, message: bytes) -> Problem | None:
+        if len(message) > self._transport.settings.max_message_size:
+            return _TOO_BIG
         try:
             message.decode("utf-8")
         except UnicodeDecodeError:

@@ -12,14 +12,12 @@ from autobahn import (
     END,
     HELLO,
     NORMAL,
-    ONE_CHOP,
     PING,
     START,
     TEXT,
     Case,
     check,
     deliver,
-    fragments,
     message,
     outcome,
     padded,
@@ -132,18 +130,6 @@ def test_messages_in_the_chop_that_follows_our_close_frame(site: Site) -> None:
     deliver(peer, [HELLO, frame(PING), START, END])
     assert outcome(peer) == ([], 1000)
     assert site.channels == ["/meta/connect"]
-
-
-@pytest.mark.xfail(strict=True, reason="the code is that of the last mistake, or of the peer")
-@pytest.mark.parametrize(("frames", "code"), [
-    ([frame(BINARY), GOODBYE], 1003),
-    ([frame(BINARY), frame(TEXT, rsv=0x40)], 1003),
-    ([*fragments(b"\xff", b""), GOODBYE], 1007),
-])
-def test_first_mistake_in_a_chop_names_the_code(
-    site: Site, frames: list[bytes], code: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    check(site, Case("two mistakes", frames, code=code, chops=[ONE_CHOP]), caplog)
 
 
 # The end of TCP
