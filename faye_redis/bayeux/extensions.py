@@ -113,7 +113,7 @@ class Extensions:
             pipe.method(*arguments)
             return callback.result()
         except Exception:
-            log.exception("extension %r failed", pipe.extension)
+            log.exception("extension %s failed", type(pipe.extension).__qualname__)
             return _failed(message)
 
 
@@ -167,5 +167,6 @@ class _Callback:
         if not self._called:
             raise TimeoutError(f"no callback within {CALLBACK_TIMEOUT:g} s")
         if self._message is not None and not isinstance(self._message, dict):
-            raise TypeError(f"callback({self._message!r}): neither a message nor None")
+            kind = type(self._message).__name__
+            raise TypeError(f"called back with {kind}, neither a message nor None")
         return self._message

@@ -20,6 +20,7 @@ from .responses import Environ, Headers
 _ORIGIN: Final = re.compile(
     r"([a-z][a-z0-9+.-]*)://([a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII
 )
+_ELSEWHERE: Final = ("cross-site", "same-site")
 _HEADER_SAFE: Final = re.compile(r"[!-~]{1,255}")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -65,12 +66,15 @@ class Cors:
 
     def check_script(self, environ: Environ) -> None:
         """As ``check``, for a request made by a ``<script>`` element: it carries no ``Origin``,
-        but browsers tell of a page elsewhere in ``Sec-Fetch-Site``, and which in ``Referer``.
+        but browsers tell of a page elsewhere in ``Sec-Fetch-Site``, and which in ``Referer``. They
+        do the former over TLS and on localhost only; elsewhere a ``Referer`` alone counts.
 
         :raises BadRequest: status 403; the reason names the setting.
         """
         self.check(environ)
-        if environ.get("HTTP_SEC_FETCH_SITE") not in ("cross-site", "same-site") or self._any:
+        site = environ.get("HTTP_SEC_FETCH_SITE")
+        ours = not environ.get("HTTP_REFERER") if site is None else site not in _ELSEWHERE
+        if ours or self._any:
             return
         page = "/".join(environ.get("HTTP_REFERER", "").split("/", 3)[:3])
         if not self._allows(page, environ):

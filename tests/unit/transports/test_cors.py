@@ -129,7 +129,12 @@ def test_preflight_of_a_foreign_origin_is_refused() -> None:
 @pytest.mark.parametrize(("allowed", "site", "referer", "passes"), [
     (None, "same-origin", "", True),
     (None, "none", "", True),
-    (None, None, "http://evil.com/page", True),
+    (None, None, "", True),
+    (None, None, "http://example.org/page", True),
+    (None, None, "http://evil.com/page", False),
+    (LISTED, None, "https://good.com/page", True),
+    (LISTED, None, "http://evil.com/page", False),
+    ("*", None, "http://evil.com/page", True),
     (None, "cross-site", "http://evil.com/page", False),
     (None, "cross-site", "", False),
     (None, "same-site", "http://sub.example.org/", False),
