@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from faye_redis.engines import create_engine
 from faye_redis.engines.base import Engine
@@ -19,11 +22,32 @@ ENGINES = ("memory", "redis")
 MakeEngine = Callable[..., Engine]
 
 
+README = Path(__file__).parents[2] / "README.rst"
+
+
+def least_rights(namespace: str) -> list[str]:
+    """The rules for a user of Redis that the README gives."""
+    found = re.search(r"ACL SETUSER faye on >secret ((?:.+\n)+)\n", README.read_text("utf-8"))
+    assert found
+    return found[1].replace("my-app", namespace).split()
+
+
 @pytest.fixture
 def redis_settings(request: pytest.FixtureRequest, namespace: str) -> EngineSettings:
+    """As a user that may do no more than the README grants, and only in this namespace."""
     server = request.getfixturevalue("redis_server")
-    options = {"url": server.url, "namespace": namespace, "restore_window": 0}
+    with Redis.from_url(server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", namespace, "on", ">secret",
+                              *least_rights(namespace))
+    options = {"url": server.url, "username": namespace, "password": "secret",
+               "namespace": namespace, "restore_window": 0}
     return Settings.load({"engine": options}, {}).engine
+
+
+@pytest.fixture
+def admin_settings(redis_settings: EngineSettings) -> EngineSettings:
+    """As a user who may do everything, for tests that look at the keys in their own ways."""
+    return replace(redis_settings, username=None, password=None)
 
 
 @pytest.fixture(params=ENGINES)

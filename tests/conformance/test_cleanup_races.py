@@ -29,9 +29,9 @@ def recorders() -> list[Recorder]:
 
 @pytest.fixture
 def engines(
-    redis_settings: EngineSettings, make_engine: MakeEngine, recorders: list[Recorder]
+    admin_settings: EngineSettings, make_engine: MakeEngine, recorders: list[Recorder]
 ) -> list[RedisEngine]:
-    return [make_engine(redis_settings, recorder) for recorder in recorders]
+    return [make_engine(admin_settings, recorder) for recorder in recorders]
 
 
 def succeeds(verb: Callable[..., Any], *args: Any) -> bool:

@@ -230,7 +230,8 @@ def test_messages_published_while_the_listener_was_cut_off_are_caught_up(
 
 
 def _at(settings: EngineSettings, server: RedisServer) -> EngineSettings:
-    return replace(settings, host="127.0.0.1", port=server.port, url=None)
+    return replace(settings, host="127.0.0.1", port=server.port, url=None, username=None,
+                   password=None)
 
 
 def test_a_stream_hears_of_a_subscription_whose_first_reply_was_lost(two: list[Worker]) -> None:
@@ -267,10 +268,10 @@ def test_nobody_expires_right_after_an_outage(redis_settings: EngineSettings) ->
 
 
 def test_two_namespaces_and_two_databases_do_not_hear_each_other(
-    redis_settings: EngineSettings
+    admin_settings: EngineSettings
 ) -> None:
-    settings = [redis_settings, replace(redis_settings, namespace=redis_settings.namespace + "x"),
-                replace(redis_settings, database=1)]
+    settings = [admin_settings, replace(admin_settings, namespace=admin_settings.namespace + "x"),
+                replace(admin_settings, database=1)]
     workers = [Worker(one) for one in settings]
     try:
         streams = [worker.stream(worker.client("/**")) for worker in workers]

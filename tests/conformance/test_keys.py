@@ -20,9 +20,9 @@ def recorders() -> list[Recorder]:
 
 @pytest.fixture
 def two(
-    redis_settings: EngineSettings, make_engine: MakeEngine, recorders: list[Recorder]
+    admin_settings: EngineSettings, make_engine: MakeEngine, recorders: list[Recorder]
 ) -> list[RedisEngine]:
-    return [make_engine(redis_settings, recorder) for recorder in recorders]
+    return [make_engine(admin_settings, recorder) for recorder in recorders]
 
 
 def keys_of(engine: RedisEngine, client_id: str) -> list[bytes]:

@@ -26,8 +26,8 @@ def server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def two(server: RedisServer, redis_settings: EngineSettings) -> Iterator[list[Worker]]:
-    settings = replace(redis_settings, port=server.port, restore_window=2)
+def two(server: RedisServer, admin_settings: EngineSettings) -> Iterator[list[Worker]]:
+    settings = replace(admin_settings, port=server.port, restore_window=2)
     workers = [Worker(settings) for _ in range(2)]
     for worker in workers:
         eventually(lambda worker=worker: worker.engine._heartbeat._marker)
@@ -184,13 +184,13 @@ def test_ids_do_not_go_back(two: list[Worker], lose: Lose) -> None:
 
 
 def test_a_new_worker_hides_no_loss(
-    server: RedisServer, two: list[Worker], redis_settings: EngineSettings
+    server: RedisServer, two: list[Worker], admin_settings: EngineSettings
 ) -> None:
     client_id = two[0].client("/a")
     two[0].stream(client_id)
     eventually(lambda: is_held(two[0], client_id))
     Redis(port=server.port).flushall()
-    third = Worker(replace(redis_settings, port=server.port, restore_window=2))
+    third = Worker(replace(admin_settings, port=server.port, restore_window=2))
     third.publish("/a", 1)
     eventually(lambda: is_known(third, client_id))
     assert third.poll(client_id, 2, hold=1) == []

@@ -21,8 +21,8 @@ OUTAGE = 600_000
 
 
 @pytest.fixture
-def engine(make_engine: MakeEngine, redis_settings: EngineSettings) -> Any:
-    return make_engine(redis_settings, Recorder(), client_timeout=30)
+def engine(make_engine: MakeEngine, admin_settings: EngineSettings) -> Any:
+    return make_engine(admin_settings, Recorder(), client_timeout=30)
 
 
 def go_back(engine: Any, *client_ids: str, silent: int = 0) -> None:
@@ -99,14 +99,14 @@ def test_the_first_call_after_an_outage_does_not_wait_for_a_heartbeat(engine: An
 
 
 def test_clean_up_by_command_right_after_an_outage(
-    make_engine: MakeEngine, redis_settings: EngineSettings, engine: Any
+    make_engine: MakeEngine, admin_settings: EngineSettings, engine: Any
 ) -> None:
     """It may come before the first heartbeat."""
     known, lost = engine.create_client(), engine.create_client()
     engine._heartbeat.close()
     go_back(engine, known, silent=29_000)
     go_back(engine, lost, silent=31_000)
-    command = create_engine(replace(redis_settings, client_timeout=30))
+    command = create_engine(replace(admin_settings, client_timeout=30))
     assert command.cleanup_expired() == 1
     command.close()
     engine._heartbeat._last = monotonic() - OUTAGE / 1000

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
 import pytest
+from redis.exceptions import NoPermissionError
 
+from faye_redis.engines.redis.client import create_client
 from faye_redis.settings import EngineSettings, Settings
 from support.processes import free_port
 from support.redis_server import RedisServer
 from support.requirements import require
 from support.waiting import eventually
 
+from .conftest import least_rights
 from .worker import Worker, is_held
-
-README = Path(__file__).parents[2] / "README.rst"
 
 
 @pytest.fixture
@@ -35,10 +36,9 @@ def certificate(tmp_path: Path) -> Path:
 @pytest.fixture
 def secured(certificate: Path) -> Iterator[EngineSettings]:
     port = free_port()
-    granted = re.search(r"ACL SETUSER faye on >secret (.*)", README.read_text("utf-8"))
-    assert granted
     rules = certificate.with_name("acl")
-    rules.write_text(f"user default off\nuser faye on >secret {granted[1]}\n")
+    granted = " ".join(least_rights("my-app"))
+    rules.write_text(f"user default off\nuser faye on >secret {granted}\n")
     binary = require(shutil.which("redis-server"), "no redis-server with TLS here")
     arguments = ["--tls-port", str(port), "--tls-cert-file", str(certificate),
                  "--tls-key-file", str(certificate.with_name("key.pem")),
@@ -69,3 +69,14 @@ def test_everything_works_by_tls_with_the_least_permissions(secured: EngineSetti
     finally:
         for worker in workers:
             worker.close()
+
+
+@pytest.mark.parametrize("command", [
+    "GET other:a", "SET my-app 1", "XADD my-apps:a * a b", "SUBSCRIBE other:a", "PUBLISH my-app 1",
+    "PSUBSCRIBE *", "KEYS *", "FLUSHALL", "FLUSHDB", "CONFIG GET *", "ACL LIST", "CLIENT LIST",
+    "MONITOR", "SHUTDOWN", "SCRIPT FLUSH", "FUNCTION LIST", "SAVE"])
+def test_and_nothing_else_is_permitted(redis_settings: EngineSettings, command: str) -> None:
+    with create_client(replace(redis_settings, namespace="my-app")) as client:
+        admitted = command.replace("my-app", redis_settings.namespace)
+        with pytest.raises(NoPermissionError):
+            client.execute_command(*admitted.split())
