@@ -20,8 +20,8 @@ from .values import Source, damaged, joined, request
 from .world import World, numbered_clients
 
 _CALLBACKS = ("jsonpcallback", "__jsonp1__", "$", "_", "a", ".", "b2", "2", "[0]", "(", ")", ";",
-              "this", "new", "class", "alert(1)//", "\u00e9", "\n", " ", "\x00", "<", "*/", "\u2028",
-              "x" * 60, "Faye", "cometd")
+              "this", "new", "class", "alert(1)//", "\u00e9", "\n", " ", "\x00", "<", "*/",
+              "\u2028", "x" * 60, "Faye", "cometd")
 _PUSHED = '{"channel":"/a","data":"</script>\u2028\u2029<!--*/ \\u003c"}'.encode()
 _PREFIX = b"/**/"
 _HEADERS = {"Content-Type": "text/javascript; charset=utf-8",

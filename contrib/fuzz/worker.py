@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,6 +23,7 @@ monkey.patch_all()
 import atheris  # noqa: E402
 
 _PAUSE = 0.5  # seconds between two looks at the counts, if it is not known when it will end
+_SHOWN = 2000  # characters of a case
 
 
 class Tally:
@@ -63,9 +63,9 @@ def main(target: str, path: str, *arguments: str) -> None:
         try:
             tally.add(module.check(case))
         except BaseException:
-            traceback.print_exc()
-            print(f"case: {case!r}", file=sys.stderr, flush=True)
             tally.write()
+            sys.set_int_max_str_digits(0)
+            print(f"case: {repr(case)[:_SHOWN]}", file=sys.stderr, flush=True)
             raise
     atheris.Setup([sys.argv[0], *arguments], run)
     atheris.Fuzz()
