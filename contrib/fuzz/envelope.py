@@ -44,10 +44,21 @@ def check(case: Case) -> list[str]:
         except BadRequest as problem:
             expect(problem.status in (400, 413), problem.status)
             return [f"refused {problem.status}"]
+        expect(len(case.data) <= settings.max_message_size, "too long", len(case.data))
+        expect(len(found) <= settings.max_batch, "too many", found)
+        expect(all(_levels(message) <= settings.max_depth for message in found), "too deep", found)
         outcomes = [_check_message(world, message, len(case.data)) for message in found]
         neighbour = {**_NEIGHBOUR, "clientId": world.engine.create_client()}
         expect(_check_message(world, neighbour, 100) == "publish", "a neighbour was not served")
     return outcomes or ["nothing"]
+
+
+def _levels(value: Any) -> int:
+    """Arrays and objects around the innermost value. Deep ones are parsed by nobody."""
+    if not isinstance(value, dict | list):
+        return 0
+    members = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(_levels, members), default=0)
 
 
 def _check_message(world: World, message: Message, size: int) -> str:

@@ -37,7 +37,7 @@ def check(case: Case) -> list[str]:
     outcomes = []
     while found := read_frame(data, at, LIMIT):
         kind, payload, end = found
-        expect(_MASK_AND_HEAD + len(payload) <= end - at and end <= len(data), found)
+        expect(end == at + _head(len(payload)) + len(payload) <= len(data), found)
         [frame] = _read(data[at:end])
         expect((_KINDS.get(frame.opcode), bytes(frame.data)) == (kind, payload), frame, found)
         expect(frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3), frame, found)
@@ -60,6 +60,10 @@ def _check_left(data: bytes) -> None:
     if frame is None or frame.opcode not in _KINDS or not frame.fin:
         return
     size = len(frame.data)
-    head = _MASK_AND_HEAD if size < _MEDIUM else _MASK_AND_HEAD + 2
-    shortest = data[1] & 0x7F == (size if size < _MEDIUM else _MEDIUM) and len(data) >= head + size
+    shortest = data[1] & 0x7F == min(size, _MEDIUM)
     expect(not shortest or size >= _LARGE, "not read", data)
+
+
+def _head(size: int) -> int:
+    """Bytes before a payload whose length is written as short as can be (RFC 6455, 5.2)."""
+    return _MASK_AND_HEAD if size < _MEDIUM else _MASK_AND_HEAD + 2

@@ -59,7 +59,7 @@ class Peer:
                    "wsgi.input": SimpleNamespace(reader=SimpleNamespace(unreader=unreader))}
         with suppress(StopIteration):
             site.transports(environ, lambda *answer: expect(False, answer))
-        [websocket] = site.transports._table.sockets()
+        websocket = site.transports._table.sockets()[-1]
         assert isinstance(websocket, WebSocket)
         return websocket
 

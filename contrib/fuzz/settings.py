@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from faye_redis.errors import ConfigurationError
@@ -23,8 +24,12 @@ _URL = ("redis://", "rediss://", "unix://", "redis+sentinel://", "u", ":", CANAR
         "ssl_cert_reqs=none", "ssl_ca_certs=/dev/null", "ssl_check_hostname=no", "db", "#", "%2F",
         "%", " ", "\n", "\x00", "\u00e9", "\ud800", "host=h", "port=1", "username=u", "path=/x")
 _VALUES: list[Any] = [*SCALARS, *_WORDS, [], {}, (), b"x", object(), 10**5000, -(10**5000),
-                      float("nan"), float("inf"), 1j, ["https://a.org"], [None], range(3), {1}]
+                      float("nan"), float("inf"), 1j, ["https://a.org"],
+                      ["https://a.org/x"], [None], range(3), {1}]
 _KEYS = ["x", "", "engine", "ssl", "engine.ssl", None, 5, ("engine",), "\ud800", "timeuot"]
+_MOST_OF_ALL = 2**31 - 1
+_MOST = {"engine.port": 65535, "engine.max_retries": 1000, "engine.cleanup_batch_size": 1000,
+         "max_depth": 254, "timeout": 31_536_000, "engine.read_timeout": 31_536_000}
 
 
 class Case(NamedTuple):
@@ -86,10 +91,22 @@ def _check(case: Case) -> list[str]:
         expect(problem.problem, problem)
         return ["refused"]
     expect(Settings.load(_as_mapping(loaded), {}) == loaded, "does not load again", loaded)
+    for name, number in _numbers("", loaded):
+        expect(0 <= number <= _MOST.get(name, _MOST_OF_ALL), name, number)  # NaN is neither
+    for origin in loaded.allowed_origins or ():
+        expect("/" not in origin.partition("://")[2], origin)
     expect(0 < loaded.timeout + 10 <= loaded.engine.client_timeout, loaded)
     expect(loaded.engine.client_timeout <= loaded.engine.message_ttl
            <= loaded.engine.subscription_ttl, loaded)
     return [loaded.engine.type]
+
+
+def _numbers(prefix: str, settings: Any) -> Iterator[tuple[str, float]]:
+    for name, found in vars(settings).items():
+        if isinstance(found, (EngineSettings, SslSettings)):
+            yield from _numbers(f"{prefix}{name}.", found)
+        elif isinstance(found, (int, float)):
+            yield prefix + name, found
 
 
 def _as_mapping(settings: Settings | EngineSettings | SslSettings) -> dict[str, Any]:
