@@ -93,7 +93,7 @@ def message(source: Source) -> Any:
     """A message with up to four fields that are odd, missing or too many; perhaps none at all."""
     made = dict(source.PickValueInList(TEMPLATES))
     for _ in range(source.ConsumeIntInRange(0, 4)):
-        field = source.PickValueInList(list(FIELDS))
+        field = source.PickValueInList([*FIELDS, *(name for name in made if name in FIELDS)])
         change = source.ConsumeIntInRange(0, 3)
         if change == 3:
             made.pop(field, None)

@@ -24,6 +24,7 @@ from .world import numbered_clients
 _LIMIT = 1000
 _LONGEST_HEAD = 14  # of a frame
 _ASK = b'\x81\x9b\x00\x00\x00\x00[{"channel":"/a","data":1}]'
+_HEAD = 6  # bytes of it
 _ANSWER = {"channel": "/a", "successful": True}
 _URI = parse_uri("ws://example.org/bayeux")
 _CODES = {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011}
@@ -73,12 +74,18 @@ class _Expected(Enum):
 
 def _expected(data: bytes) -> _Expected:
     """As the ``websockets`` library sees it."""
+    if _read(data)[0] is not ProtocolState.OPEN:
+        return _Expected.END
+    _, frames = _read(data + _ASK)
+    heard = frames and (frames[-1].opcode, frames[-1].data) == (Opcode.TEXT, _ASK[_HEAD:])
+    return _Expected.ANSWER if heard else _Expected.NOTHING
+
+
+def _read(data: bytes) -> tuple[ProtocolState, list[Frame]]:
     protocol = ServerProtocol(state=ProtocolState.OPEN, max_size=_LIMIT)
     protocol.receive_data(data)
-    if protocol.state is not ProtocolState.OPEN:
-        return _Expected.END
-    inside = protocol.reader.buffer or protocol.current_size is not None
-    return _Expected.NOTHING if inside else _Expected.ANSWER
+    frames = [event for event in protocol.events_received() if isinstance(event, Frame)]
+    return protocol.state, frames
 
 
 def _check_neighbour(neighbour: Peer) -> None:
