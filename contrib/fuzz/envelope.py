@@ -122,7 +122,7 @@ def _check_published(
 
 
 def _handshake(world: World, message: Message, reply: Message) -> None:
-    expect(message["version"], message)
+    expect(message["version"] not in (None, False, 0, ""), message)  # true, as JavaScript has it
     expect(any(name in CONNECTION_TYPES for name in message["supportedConnectionTypes"]), message)
     expect(_exists(world, reply["clientId"]), reply)
 

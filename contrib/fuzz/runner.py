@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-_ROOT = Path(__file__).resolve().parents[2]
+_CONTRIB = Path(__file__).resolve().parents[1]
 _CASE_SECONDS = 30  # a case that takes longer is a finding
 _WIDTH = 100
 _COVERAGE = re.compile(r"^#\d+\s.*\bcov: (\d+) ft: (\d+)", re.MULTILINE)
@@ -60,8 +60,7 @@ def worker(
     target: str, tally: Path, arguments: Sequence[str]
 ) -> subprocess.CompletedProcess[str]:
     """Start a worker and wait for it; its output is text of both streams."""
-    path = os.pathsep.join(filter(None, (str(_ROOT / "contrib"), str(_ROOT),
-                                         os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(_CONTRIB))))
     return subprocess.run(
         [sys.executable, "-m", "fuzz.worker", target, str(tally), *arguments], text=True,
         env={**os.environ, "PYTHONPATH": path}, errors="backslashreplace",
