@@ -29,7 +29,8 @@ _UPGRADE = {
     "HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade",
     "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==", "HTTP_SEC_WEBSOCKET_VERSION": "13"}
 _QUIET = 4  # turns of the hub in which nothing happens: then nothing will
-_TURNS = 2000  # in which that must have come
+_TURNS = 500  # that are taken without a pause
+_PAUSE, _PAUSES = 0.01, 500  # seconds, and how many turns with one more: then it hangs
 
 
 class Site(World):
@@ -68,11 +69,12 @@ class Peer:
             self.sock.sendall(data)
 
     def rest(self) -> None:
-        """Let the server work until nothing more comes of it."""
+        """Let the server work until nothing more comes of it. At once, but for a connect that
+        waits (0.8 s) for a pong to know how far its client's former stream came."""
         quiet = 0
-        for _ in range(_TURNS):
+        for turn in range(_TURNS + _PAUSES):
             had = len(self.received)
-            gevent.idle()
+            gevent.idle() if turn < _TURNS else gevent.sleep(_PAUSE)
             self._receive()
             quiet = 0 if len(self.received) > had or _is_busy(self.websocket) else quiet + 1
             if quiet == _QUIET:
