@@ -32,6 +32,8 @@ _CODES = {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011}
 
 _ECHOED = {1012, 1013, 1014, *range(3000, 5000)}
 """Others that a peer may close with, and is told again: IANA's registry, and 7.4.2."""
+_FRAMING = {1002, 1009}
+"""Those for which the library's word is enough: a frame is wrong, or too long."""
 
 
 class Case(NamedTuple):
@@ -125,17 +127,19 @@ def _check_received(peer: Peer, expected: _Expected) -> str:
     answers = [decode(frame.data) for frame in received if frame.opcode is Opcode.TEXT]
     expect(all(isinstance(answer, list) for answer in answers), answers)
     if peer.ended:
-        return _check_close(received)
+        return _check_close(received, expected)
     expect(expected is not _Expected.END, "not closed", received)
     expect(expected is _Expected.NOTHING or [_ANSWER] in answers, "not answered", answers)
     return "unfinished" if expected is _Expected.NOTHING else "answered"
 
 
-def _check_close(received: list[Frame]) -> str:
+def _check_close(received: list[Frame], expected: _Expected) -> str:
     expect(received and received[-1].opcode is Opcode.CLOSE, "no close frame", received)
     data = received[-1].data
     if not data:
+        expect(expected is _Expected.END, "closed without a code")
         return "closed without a code"
     code = Close.parse(data).code
     expect(code in _CODES | _ECHOED, "code", code)
+    expect(expected is _Expected.END or code not in _FRAMING, "closed for no reason", code)
     return f"closed {code if code in _CODES else 'with another code'}"
