@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from .bayeux.policy import Policy
 from .errors import ConfigurationError
+from .origins import normalise
 
 YEAR = 31_536_000
 WORDS = {"true": True, "yes": True, "on": True, "1": True,
@@ -74,7 +75,9 @@ class Option(NamedTuple):
 def shown(value: Any, secret: bool = False) -> str:
     """A given value as an error may show it."""
     plain = value is None or isinstance(value, (bool, int, float))
-    return repr(value) if plain and not secret else f"this {type(value).__name__}"
+    if not plain or secret or (isinstance(value, int) and abs(value) > 2**64):
+        return f"this {type(value).__name__}"
+    return repr(value)
 
 
 def nearest(name: str, known: Mapping[str, str]) -> str:
@@ -175,7 +178,7 @@ def origins() -> Kind:
             return value
         if not isinstance(value, (list, tuple, set, frozenset)):
             raise TypeError
-        if not all(re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s*,?#@]+", item) for item in value):
+        if not all(isinstance(item, str) and normalise(item) for item in value):
             raise ValueError
         return tuple(value)
 

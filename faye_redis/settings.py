@@ -320,6 +320,8 @@ def _check_tls(values: dict[str, Any], decided: bool) -> None:
                 pass
         except OSError as error:
             raise ConfigurationError(name, f"cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise ConfigurationError(name, "cannot be read: no file has such a name") from None
 
 
 def _warn(values: dict[str, Any]) -> None:

@@ -42,12 +42,13 @@ def _split(url: str) -> dict[str, Any]:
         raise _wrong("Sentinel and Cluster are not supported by this version")
     try:
         parts, options = urlsplit(url), dict(parse_url(url))  # type: ignore[no-untyped-call]
+        port = parts.port
     except ValueError:  # its text may quote the password
         raise _wrong("must be a valid redis://, rediss:// or unix:// URL; characters such as "
                      "/ # ? @ : in a password are percent-encoded") from None
     options.pop("connection_class", None)
     path = r"/.+" if parts.scheme == "unix" else r"/?|/\d+"
-    if not re.fullmatch(path, parts.path) or parts.fragment or parts.port == 0:
+    if not re.fullmatch(path, parts.path) or parts.fragment or port == 0:
         raise _wrong("must be redis://user:password@host:port/database-number or "
                      "unix:///path/of/socket?db=database-number")
     return options

@@ -15,14 +15,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..errors import BadRequest
+from ..origins import normalise
 from .responses import Environ, Headers
 
-_ORIGIN: Final = re.compile(
-    r"([a-z][a-z0-9+.-]*)://([a-z0-9._~-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII
-)
 _ELSEWHERE: Final = ("cross-site", "same-site")
 _HEADER_SAFE: Final = re.compile(r"[!-~]{1,255}")
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _PREFLIGHT: Final[Headers] = [
     ("Access-Control-Allow-Credentials", "true"),
@@ -32,15 +29,6 @@ _PREFLIGHT: Final[Headers] = [
     ("Access-Control-Max-Age", "86400"),
     ("Vary", "Origin"),
 ]
-
-
-def normalise(origin: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port of a serialised origin (RFC 6454); None if it is not one."""
-    match = _ORIGIN.fullmatch(origin.lower())
-    if match is None:
-        return None
-    scheme, host, port = match.groups()
-    return scheme, host, int(port) if port else _DEFAULT_PORTS.get(scheme, 0)
 
 
 class Cors:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from faye_redis.errors import BadRequest
-from faye_redis.transports.cors import Cors, normalise
+from faye_redis.origins import normalise
+from faye_redis.transports.cors import Cors
 
 LISTED = ["https://good.com", "http://localhost:3000"]
 
