@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,17 +17,18 @@ ROOT = Path(__file__).resolve().parents[3]
 AMISS = ("Traceback", "failed", "[ERROR]", "[CRITICAL]")
 
 
-def worker(**options: str) -> Node:
-    """A node with one worker and the memory engine; options by the names of their variables."""
+@contextmanager
+def worker(options: Mapping[str, str]) -> Iterator[Node]:
+    """A node with one worker, which at the end is the one that it was, and has nothing to
+    complain of; options by the names of their variables."""
     variables = {f"FAYE_REDIS_{name.upper()}": value for name, value in options.items()}
     env = {"PYTHONPATH": str(ROOT), "FAYE_REDIS_MOUNT": MOUNT, **variables}
-    return Node(workers=1, env=env)
-
-
-def check_unharmed(node: Node, pid: int) -> None:
-    """The worker is the one that it was, and has nothing to complain of."""
-    assert node.worker_pids() == [pid]
-    assert [line for line in node.log.splitlines() if any(word in line for word in AMISS)] == []
+    with Node(workers=1, env=env) as running:
+        [pid] = running.worker_pids()
+        yield running
+        assert running.worker_pids() == [pid]
+        assert [line for line in running.log.splitlines()
+                if any(word in line for word in AMISS)] == []
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +39,8 @@ def options() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def node(options: dict[str, str]) -> Iterator[Node]:
-    with worker(**options) as running:
-        [pid] = running.worker_pids()
+    with worker(options) as running:
         yield running
-        check_unharmed(running, pid)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +68,7 @@ def line(carrier: str, node: Node) -> Iterator[Line]:
         yield opened
 
 
-@pytest.fixture
-def client(node: Node) -> Iterator[str]:
-    """The id of a new client."""
-    shaken = RawClient([node.url + MOUNT])
-    yield shaken.client_id
-    shaken.send({"channel": "/meta/disconnect", "clientId": shaken.client_id})
+@pytest.fixture(scope="module")
+def client(node: Node) -> str:
+    """The id of a client that no test may disconnect."""
+    return RawClient([node.url + MOUNT]).client_id

@@ -66,7 +66,7 @@ class Row:
         else:
             wanted = [(not error, error, self.id) for error in self._errors(client)]
             same([outcomes(answer) for answer in answers], [wanted, wanted])
-            heard = witness.hear(word, times=2) + check_undisturbed(line, witness)
+            heard = check_undisturbed(line, witness, word, word)
             same(heard, list(self.heard) * 2)
 
     def _errors(self, client: str) -> list[str]:

@@ -80,7 +80,7 @@ REFUSED = [
     Document("100,000 brackets", "[" * 100_000),
     Document("50,000 braces", '{"a":' * 50_000),
     Document("33 levels", nested(33), reason=["max_depth", "32"]),
-    Document("100,000 levels", nested(100_000), reason=["max_depth", "32"]),
+    Document("100,000 levels", nested(100_000), reason=["depth"]),
     Document("101 messages", "[" + ",".join([GOOD] * 101) + "]", 413, reason=["max_batch", "100"]),
     Document("101 scalars", "[" + ",".join("1" * 101) + "]", 413, reason=["max_batch", "100"]),
     Document("one byte over max_message_size", GOOD.ljust(2**20 + 1), 413, 1009,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 from collections.abc import Iterator, Sequence
@@ -12,9 +11,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from carriers import MOUNT, Closed, HttpLine, Line, Refusal, SocketLine, form_body, json_body
+from carriers import MOUNT, Closed, HttpLine, Line, SocketLine, form_body, json_body
 from raw_client import PATIENCE
 from refusals import check_refusal
+from wire import answer, head, post, received
 from witness import Witness, check_undisturbed
 
 from support.gunicorn_node import Node
@@ -36,17 +36,6 @@ class Row:
     sent: bytes
     status: int
     reason: Sequence[str] = ()
-
-
-def head(start: str, *headers: str) -> bytes:
-    return "\r\n".join([f"{start} HTTP/1.1", "Host: a", *headers, "", ""]).encode()
-
-
-def post(body: bytes, *headers: str, length: int | None = None,
-         kind: str = "application/json") -> bytes:
-    size = len(body) if length is None else length
-    return head(f"POST {MOUNT}", f"Content-Type: {kind}", f"Content-Length: {size}",
-                *headers) + body
 
 
 def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
@@ -157,13 +146,6 @@ def line(node: Node) -> Iterator[Line]:
         yield opened
 
 
-def answer(sock: socket.socket, method: str | None = None) -> Refusal:
-    with closing(http.client.HTTPResponse(sock, method=method)) as response:
-        response.begin()
-        text = response.read().decode("latin-1")
-        return Refusal(response.status, text, dict(response.getheaders()))
-
-
 @pytest.mark.parametrize("row", REFUSED, ids=lambda row: row.name)
 def test_refused(row: Row, sock: socket.socket, line: Line, witness: Witness) -> None:
     sock.sendall(row.sent)
@@ -214,15 +196,6 @@ def test_what_comes_next_on_the_connection_is_not_taken_for_a_part_of_it(
         assert json.loads(rest.split(b"\r\n\r\n")[1]) == [
             {"channel": json.loads(word)["channel"], "successful": True}]
         assert witness.hear(word) == []
-
-
-def received(sock: socket.socket) -> bytes:
-    """All that comes until the peer closes, in whichever way."""
-    data = b""
-    with suppress(ConnectionError):
-        while piece := sock.recv(65536):
-            data += piece
-    return data
 
 
 @pytest.mark.parametrize("sent", [

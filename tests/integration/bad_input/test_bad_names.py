@@ -23,7 +23,7 @@ CANARY = "canary"
 
 @pytest.fixture(scope="module")
 def options(server: RedisServer) -> dict[str, str]:
-    return {"url": server.url}
+    return {"url": server.url, "restore_window": "0"}  # an unknown client is unknown at once
 
 
 def publish(name: str, error: str, heard: bool = False) -> Row:

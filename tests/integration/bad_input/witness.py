@@ -36,28 +36,31 @@ class Witness:
         """The text of a message that only this witness waits for; publish it and ``hear`` it."""
         return json.dumps({"channel": WORD, "data": next(self._numbers)})
 
-    def hear(self, word: str, times: int = 1) -> list[Message]:
-        """Wait until ``word`` has come so often; return what else has come since the last time,
-        without the ids that the server gives."""
-        def heard() -> bool:
-            return sum(map(is_word, self._socket.received[self._seen:])) >= times
+    def hear(self, *words: str) -> list[Message]:
+        """Wait until these words have come, each as often as it stands here; return what has come
+        between them, without the ids that the server gives."""
+        expected = [json.loads(word) for word in words]
 
-        def is_word(message: Message) -> bool:
-            return bare(message) == json.loads(word)
-        eventually(heard)
+        def heard() -> list[Message]:
+            new = map(bare, self._socket.received[self._seen:])
+            return [message for message in new if message in expected]
+        eventually(lambda: len(heard()) >= len(expected), interval=0.002)
+        assert sorted(heard(), key=str) == sorted(expected, key=str), heard()
         new = self._socket.received[self._seen:]
         self._seen += len(new)
-        assert sum(map(is_word, new)) == times, new
-        return [bare(message) for message in new if not is_word(message)]
+        return [bare(message) for message in new if message["channel"] != WORD]
 
 
 def bare(message: Message) -> Message:
     return {key: value for key, value in message.items() if key != "id"}
 
 
-def check_undisturbed(line: Line, witness: Witness) -> list[Message]:
-    """The line can still be used, and the witness hears of it; return what else it has heard."""
+def check_undisturbed(line: Line, witness: Witness, *words: str) -> list[Message]:
+    """The line can still be used, and the witness hears of it; return what else it has heard.
+
+    :param words: said before, and not heard yet.
+    """
     word = witness.word()
     answer = line.say(word)
     assert answer == [{"channel": WORD, "successful": True}], answer
-    return witness.hear(word)
+    return witness.hear(*words, word)
