@@ -1,34 +1,17 @@
-"""One worker for each module, another client of it, and what its log may not hold at the end."""
+"""One worker for each module, and another client of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 from carriers import CARRIERS, MOUNT, Line
+from nodes import worker
 from raw_client import RawClient
 from witness import Witness
 
 from support.gunicorn_node import Node
-
-ROOT = Path(__file__).resolve().parents[3]
-AMISS = ("Traceback", "failed", "[ERROR]", "[CRITICAL]")
-
-
-@contextmanager
-def worker(options: Mapping[str, str]) -> Iterator[Node]:
-    """A node with one worker, which at the end is the one that it was, and has nothing to
-    complain of; options by the names of their variables."""
-    variables = {f"FAYE_REDIS_{name.upper()}": value for name, value in options.items()}
-    env = {"PYTHONPATH": str(ROOT), "FAYE_REDIS_MOUNT": MOUNT, **variables}
-    with Node(workers=1, env=env) as running:
-        [pid] = running.worker_pids()
-        yield running
-        assert running.worker_pids() == [pid]
-        assert [line for line in running.log.splitlines()
-                if any(word in line for word in AMISS)] == []
 
 
 @pytest.fixture(scope="module")
