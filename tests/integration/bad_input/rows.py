@@ -82,6 +82,12 @@ def outcomes(answer: Answer) -> list[tuple[Any, str, Any]]:
     return [(reply["successful"], reply.get("error", OK), reply.get("id")) for reply in replies]
 
 
+def errors(answer: Any) -> list[str]:
+    """Of each reply, in order."""
+    assert isinstance(answer, list), answer
+    return [reply.get("error", OK) for reply in answer]
+
+
 def same(got: Any, wanted: Any) -> None:
     assert got == wanted, f"{got} instead of {wanted}"
 

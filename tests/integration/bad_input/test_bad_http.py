@@ -14,7 +14,7 @@ import pytest
 from carriers import MOUNT, Closed, HttpLine, Line, SocketLine, form_body, json_body
 from raw_client import PATIENCE
 from refusals import check_refusal
-from wire import answer, head, post, received
+from wire import answer, chunked, head, post, received
 from witness import Witness, check_undisturbed
 
 from support.gunicorn_node import Node
@@ -36,12 +36,6 @@ class Row:
     sent: bytes
     status: int
     reason: Sequence[str] = ()
-
-
-def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
-    framed = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
-    start = head(f"POST {MOUNT}", "Content-Type: application/json", "Transfer-Encoding: chunked")
-    return start + framed + end
 
 
 def upgrade(*headers: str, start: str = f"GET {MOUNT}") -> bytes:

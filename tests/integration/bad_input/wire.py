@@ -20,6 +20,12 @@ def post(body: bytes, *headers: str, length: int | None = None,
                 *headers) + body
 
 
+def chunked(*chunks: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    framed = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+    start = head(f"POST {MOUNT}", "Content-Type: application/json", "Transfer-Encoding: chunked")
+    return start + framed + end
+
+
 def answer(sock: socket.socket, method: str | None = None) -> Refusal:
     """The response that comes next; of an event stream the head only."""
     with closing(http.client.HTTPResponse(sock, method=method)) as response:
