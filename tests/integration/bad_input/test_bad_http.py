@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from carriers import MOUNT, Closed, HttpLine, Line, SocketLine, form_body, json_body
-from raw_client import PATIENCE
+from raw_client import PATIENCE, RawClient
 from refusals import check_refusal
 from wire import answer, chunked, head, post, received
 from witness import Witness, check_undisturbed
@@ -217,6 +217,24 @@ def test_a_script_cannot_be_ended_by_data(node: Node, sock: socket.socket) -> No
         "Content-Type": "text/javascript; charset=utf-8", "X-Content-Type-Options": "nosniff",
         "Content-Disposition": "attachment; filename=f.txt",
         "Cache-Control": "no-cache, no-store"}.items()
+
+
+def test_of_two_streams_of_one_client_the_newer_gets_the_messages(node: Node, line: Line) -> None:
+    client = RawClient([node.url + MOUNT])
+    client.subscribe("/a")
+    opening = head(f"GET {MOUNT}/{client.client_id}", "Accept: text/event-stream")
+    with ExitStack() as stack:
+        older, newer = (stack.enter_context(
+            socket.create_connection(("127.0.0.1", node.port), PATIENCE)) for _ in range(2))
+        older.sendall(opening)
+        assert older.recv(15) == b"HTTP/1.1 200 OK"
+        newer.sendall(opening)
+        assert newer.recv(15) == b"HTTP/1.1 200 OK"
+        line.say(GOOD)
+        with newer.makefile() as events:
+            assert next(text for text in events if text.startswith("data:")).count('"/a"') == 1
+        assert b"data:" not in older.recv(65536)  # what is left of its head
+    client.disconnect()
 
 
 def test_slow_heads_hold_up_nobody(node: Node, line: Line, witness: Witness) -> None:
