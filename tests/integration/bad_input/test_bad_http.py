@@ -245,35 +245,6 @@ def test_slow_heads_hold_up_nobody(node: Node, line: Line, witness: Witness) -> 
         assert check_undisturbed(line, witness) == []
 
 
-UNREAD = {
-    "too long": (f"POST {MOUNT}", "Content-Type: application/json"),
-    "encoded": (f"POST {MOUNT}", "Content-Encoding: gzip"),
-    "of another method": (f"PUT {MOUNT}",),
-    "of another origin": (f"POST {MOUNT}", "Origin: http://evil.example"),
-    "of a script": (f"POST {MOUNT}/client.js",),
-    "of a GET": (f"GET {MOUNT}",),
-}
-FRAMINGS = {"by its length": (f"Content-Length: {10**15}", b" " * 65536),
-            "in chunks": ("Transfer-Encoding: chunked", b"10000\r\n" + b" " * 65536 + b"\r\n")}
-
-
-@pytest.mark.parametrize("framing", FRAMINGS)
-@pytest.mark.parametrize("refused", UNREAD)
-def test_a_body_without_end_is_not_read_for_ever(
-    refused: str, framing: str, sock: socket.socket, line: Line, witness: Witness
-) -> None:
-    """Nobody else would get a turn while there is something to read."""
-    (start, *headers), (header, piece) = UNREAD[refused], FRAMINGS[framing]
-    sock.sendall(head(start, *headers, header))
-    sent = 0
-    with suppress(OSError):
-        while sent < 32 * LIMIT:
-            sock.sendall(piece)
-            sent += len(piece)
-    assert sent < 32 * LIMIT
-    assert check_undisturbed(line, witness) == []
-
-
 # Memory
 
 def resident(pid: int) -> int:
