@@ -151,8 +151,11 @@ SCRIPTS: list[tuple[tuple[str, ...], set[str]]] = [
     (("Sec-Fetch-Site: cross-site", "Referer: http://evil.com/"), {"any"}),
     (("Sec-Fetch-Site: cross-site", "Referer: https://good.com/page"), {"any", "list"}),
     (("Sec-Fetch-Site: same-site", "Referer: https://www.good.com/page"), {"any"}),
-    (("Sec-Fetch-Site: same-origin",), {"any", "list", "same"}),
-    (("Referer: http://evil.com/",), {"any", "list", "same"}),
+    (("Sec-Fetch-Site: same-origin",), set(RULES)),
+    ((), set(RULES)),
+    (("Referer: http://evil.com/",), {"any"}),  # from where no Sec-Fetch-Site is sent
+    (("Referer: https://good.com/",), {"any", "list"}),
+    ((f"Referer: {OWN}/page",), {"any", "same"}),
 ]
 
 

@@ -65,9 +65,13 @@ CLOSED: list[tuple[str, bytes, int]] = [
     ("close with invalid UTF-8", odd(0x88, b"\x03\xe8\xff"), 1007),
     ("1001 pings", frame(PING) * 1001, 1008),
     ("4000 fragments", frame(TEXT, GOOD, fin=False) + frame(CONT, fin=False) * 3999, 1008),
-    ("one byte over, announced", announced(TEXT, LIMIT + 1), 1009),
+    ("one byte over", frame(TEXT, b" " * (LIMIT + 1)), 1009),
     ("one byte over in two frames",
-     frame(TEXT, b" " * LIMIT, fin=False) + frame(CONT, b" ", fin=False), 1009),
+     frame(TEXT, b" " * LIMIT, fin=False) + frame(CONT, b" "), 1009),
+    # A control frame may come within a message, so that much more is waited for.
+    ("126 bytes over, announced", announced(TEXT, LIMIT + 126), 1009),
+    ("126 bytes over, without an end",
+     frame(TEXT, b" " * LIMIT, fin=False) + frame(CONT, b" " * 126, fin=False), 1009),
     ("length of 2^62", announced(TEXT, 2**62), 1009),
 ]
 
