@@ -118,11 +118,20 @@ WRONG: dict[str, list[Any]] = {
     "allowed_origins": ["https://a.org", True, ["a.org"], ["https://a.org/"], ["*"], [5],
                         ["https://*.a.org"], ["https://a.org, https://b.org"], ["https://A b"]],
     "max_message_size": [0, -1, 1.5, True, "1"],
+    "max_batch": [0, -1, True, "1"],
     "max_depth": [0, 255],
+    "max_subscriptions": [0, -1, 1.5, True],
+    "max_wildcards": [-1, 1.5, True, None],
+    "max_channel_length": [0, True],
+    "max_channel_segments": [0, -1, True],
+    "max_message_rate": [-1, 0.001, 1e10, math.nan, math.inf, True, "5"],
+    "max_handshake_rate": [-1, 0.001, math.nan, True, "5"],
+    "body_timeout": [0, -1, math.nan, math.inf, True, False, None, "10"],
     "max_connections": [0],
     "drain_jitter": [-1],
+    "max_buffer": [0, True],
     "require_client_id": [1, "yes"], "policy": [object(), lambda attempt: True],
-    "bind_clients": ["user", 1, True], "max_message_rate": [-1, "5", True, 0.001],
+    "bind_clients": ["user", 1, True],
     "engine.type": ["Redis", "", None, 1],
     "engine.host": ["", "redis://h", "user@h", 5, None],
     "engine.port": [0, 70000, "x", "6379", True, 1.0, None, -1],
@@ -141,14 +150,20 @@ WRONG: dict[str, list[Any]] = {
     "engine.client_timeout": [0, math.nan, True],
     "engine.message_ttl": [0, -1],
     "engine.subscription_ttl": [0],
+    "engine.restore_window": [-1, True, math.nan, "10"],
     "engine.log_level": ["warn", "INFO", 1],
     "engine.gc_interval": [-1, True, math.nan],
     "engine.cleanup_batch_size": [1.5, True, "50"],
     "engine.max_log": [0],
     "engine.ssl.enabled": [1, "true", None],
-    "engine.ssl.ca_file": ["", 5, b"x"],
+    **{f"engine.ssl.{name}_file": ["", 5, b"x"] for name in ("ca", "cert", "key")},
     "engine.ssl.verify": [0, None],
+    "engine.ssl.check_hostname": [1, "no", None],
 }
+
+
+def test_every_option_has_a_wrong_value() -> None:
+    assert set(OPTIONS) - set(WRONG) == {"engine.url"}  # it has a table of its own
 
 
 @pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG.items() for v in values])
