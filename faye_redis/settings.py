@@ -160,8 +160,8 @@ class Settings:
     max_channel_segments: int = field(default=16, metadata=_about(
         whole(1), "Segments of a channel name: `/a/b` has two"))
     max_message_rate: float = field(default=0, metadata=_about(
-        rate(), "Messages a second of one client on one worker, `/meta/connect` aside; 4 seconds' "
-                "worth may come at once. 0 or False: any number"))
+        rate(), "Messages a second of one client on one worker, connects and handshakes aside; 4 "
+                "seconds' worth may come at once. 0 or False: any number"))
     max_handshake_rate: float = field(default=2000, metadata=_about(
         rate(), "Handshakes a second on one worker, likewise"))
     body_timeout: float = field(default=10, metadata=_about(

@@ -43,7 +43,7 @@ class Poll:
     def __init__(self, engine: Store) -> None:
         self._engine = engine
 
-    def admit(self, message: dict[str, Any]) -> bool:
+    def admit(self, client_id: str | None) -> bool:
         return True
 
     def connect(self, pending: PendingReply) -> list[bytes]:

@@ -50,8 +50,11 @@ _UNLIMITED = SubscriptionLimits()
 class Link(Protocol):
     """How one transport serves one connection."""
 
-    def admit(self, message: Message) -> bool:
-        """May one more message (no connect) come now, by ``max_message_rate``?"""
+    def admit(self, client_id: str | None) -> bool:
+        """May one more message come now, by ``max_message_rate``?
+
+        :param client_id: None if it is from no client that exists.
+        """
 
     def connect(self, pending: PendingReply) -> list[bytes]:
         """Poll: wait, then return ``pending.finish(messages)``. Socket: take the client over,
@@ -140,9 +143,16 @@ class BayeuxServer:
         if not is_message_id(message.get("id")):
             exchange.reply.pop("id", None)
             return error(400, "id")
-        if message.get("channel") != channels.CONNECT and not exchange.link.admit(message):
+        if self._settings.max_message_rate and not self._admits(exchange):
             return self._limits.error("max_message_rate")
         return None
+
+    def _admits(self, exchange: Exchange) -> bool:
+        """Connects come as often as there are messages; handshakes have a rate of their own."""
+        if exchange.message.get("channel") in (channels.CONNECT, channels.HANDSHAKE):
+            return True
+        client_id = exchange.message.get("clientId")
+        return exchange.link.admit(client_id if self._sessions.owner(client_id) else None)
 
     @property
     def changes_outgoing(self) -> bool:
@@ -215,7 +225,7 @@ class BayeuxServer:
         if not isinstance(offered, list) or not any(name in CONNECTION_TYPES for name in offered):
             raise Refused(error(301, offered))
         version = required(message, "version")
-        if not isinstance(version, str | int | float):
+        if not isinstance(version, str | int | float) or version is True:
             raise Refused(error(400, "version"))
         refuse_preset(message)
         if exchange.request is not None and not self._limits.admit_handshake():

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from ..bayeux.channels import is_handshake
-from ..bayeux.grammar import is_client_id
 from ..bayeux.limits import ClientRates, Rate
 from ..bayeux.messages import parse
 from ..concurrency import deadline, monotonic
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from ..bayeux.server import BayeuxServer
     from ..connections import Connections
     from ..settings import Settings
+
+_READ: Final = "faye_redis.body_is_read"  # in an environ
 
 DEFAULT_CALLBACK: Final = "jsonpcallback"
 _CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z_$][A-Za-z0-9_$]*)*")
@@ -66,12 +67,9 @@ class Poll:
         self._address = environ.get("REMOTE_ADDR", "")
         self._rates = rates
 
-    def admit(self, message: dict[str, Any]) -> bool:
-        """By the client that it says it is from; what comes from none, by the address."""
-        if self._rates is None:
-            return True
-        client_id = message.get("clientId")
-        return self._rates.admit(client_id if is_client_id(client_id) else self._address)
+    def admit(self, client_id: str | None) -> bool:
+        """By the client; what comes from none, by the address."""
+        return self._rates is None or self._rates.admit(client_id or self._address)
 
     def connect(self, pending: PendingReply) -> list[bytes]:
         """:raises UnknownClient, Superseded: see ``Connections.poll``."""
@@ -152,6 +150,8 @@ def read_body(environ: Environ, settings: Settings) -> bytes:
     """
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise BadRequest("Content-Encoding is not supported", 415)
+    if environ.get("HTTP_TRANSFER_ENCODING", "chunked").strip().lower() != "chunked":
+        raise BadRequest("a Transfer-Encoding besides chunked is not supported", 415)
     length, limit = environ.get("CONTENT_LENGTH") or "0", settings.max_message_size
     too_long = BadRequest(f"the body is longer than max_message_size, {limit} bytes", 413)
     if length.isdecimal() and int(length[:20]) > limit:
@@ -159,7 +159,16 @@ def read_body(environ: Environ, settings: Settings) -> bytes:
     body = _read(environ["wsgi.input"], limit + 1, settings.body_timeout)
     if len(body) > limit:
         raise too_long
+    environ[_READ] = True
+    if length.isdecimal() and "HTTP_TRANSFER_ENCODING" not in environ and len(body) < int(length):
+        raise BadRequest("the body ended before its Content-Length")  # RFC 9112, 8
     return body
+
+
+def has_unread_body(environ: Environ) -> bool:
+    """Is there a body that has not been read to its end?"""
+    declared = environ.get("CONTENT_LENGTH") not in (None, "", "0")
+    return (declared or "HTTP_TRANSFER_ENCODING" in environ) and _READ not in environ
 
 
 def _read(stream: Any, size: int, seconds: float) -> bytes:

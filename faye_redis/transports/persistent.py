@@ -12,14 +12,11 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from email.utils import formatdate
-from functools import lru_cache
 from io import BytesIO
-from time import time
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from .responses import Environ, Headers, StartResponse
+from .responses import Answer, Environ, StartResponse
 from .sockets import raw_socket
 
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
@@ -58,24 +55,6 @@ class _Heads:
     def left(self, head: bytes) -> None:
         """gunicorn has to parse this head next."""
         self._unparsed = head if len(head) <= _LONGEST_HEAD else b""
-
-
-class _Answer:
-    """What an application answers to one request."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, app: Application, environ: Environ) -> None:
-        self.body = app(environ, self._start)
-
-    def _start(self, status: str, headers: Headers) -> None:
-        self.status, self.headers = status, headers
-
-    def encoded(self, server: str, persistence: str) -> bytes:
-        lines = [f"HTTP/1.1 {self.status}", f"Server: {server}", f"Date: {_date(int(time()))}",
-                 f"Connection: {persistence}",
-                 *[f"{name}: {value}" for name, value in self.headers]]
-        return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + b"".join(self.body)
 
 
 class _Connection(NamedTuple):
@@ -142,7 +121,7 @@ class PersistentConnections:
         connection = _Connection(sock, environ["wsgi.input"].reader, response.version)
         heads = self._heads.setdefault(connection.unreader, _Heads())
         heads.parsed(environ, response.req.req_number)  # as gunicorn made it
-        answer = _Answer(self._app, environ)
+        answer = Answer(self._app, environ)
         if answer.status != "200 OK" or not connection.is_read:
             start_response(answer.status, answer.headers)
             return answer.body
@@ -165,7 +144,7 @@ class PersistentConnections:
         request = self._next_request(connection, heads)
         if request is None:
             return False
-        self._send(connection, _Answer(self._app, request))
+        self._send(connection, Answer(self._app, request))
         return True
 
     def _next_request(self, connection: _Connection, heads: _Heads) -> Environ | None:
@@ -182,7 +161,7 @@ class PersistentConnections:
         connection.unreader.unread(head + end + body)
         return None
 
-    def _send(self, connection: _Connection, answer: _Answer) -> None:
+    def _send(self, connection: _Connection, answer: Answer) -> None:
         """:raises StopIteration: it was the last answer of this connection."""
         persistence = "close" if self._closed else "keep-alive"
         connection.send(answer.encoded(connection.server, persistence))
@@ -217,8 +196,3 @@ def _may_persist(environ: Environ, sock: socket.socket, response: Any) -> bool:
             and not isinstance(sock, ssl.SSLSocket)
             and hasattr(response, "version")
             and not (response.must_close or response.req.should_close()))
-
-
-@lru_cache(maxsize=2)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)

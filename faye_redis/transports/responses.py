@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
+from time import time
 from typing import Any
 
 Environ = dict[str, Any]
@@ -27,6 +30,35 @@ _EXTRA: dict[int, Headers] = {
     426: [("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],  # RFC 6455, 4.4
     503: [("Retry-After", "5")],
 }
+
+
+class Answer:
+    """What a WSGI application answers to one request, for who sends it without a server."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, app: Callable[[Environ, StartResponse], Iterable[bytes]],
+                 environ: Environ) -> None:
+        self.body = app(environ, self._start)
+
+    def _start(self, status: str, headers: Headers) -> None:
+        self.status, self.headers = status, headers
+
+    def encoded(self, server: str, persistence: str) -> bytes:
+        """The HTTP/1.1 response.
+
+        :param server: how the server names itself.
+        :param persistence: "close" or "keep-alive".
+        """
+        lines = [f"HTTP/1.1 {self.status}", f"Server: {server}", f"Date: {_date(int(time()))}",
+                 f"Connection: {persistence}",
+                 *[f"{name}: {value}" for name, value in self.headers]]
+        return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + b"".join(self.body)
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def respond(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..concurrency import sleep
 from ..errors import BadRequest
 from .cookies import BrowserCookie
 from .cors import Cors
 from .eventsource import EventSourceTransport, wants_events
-from .http import HttpTransport
+from .http import HttpTransport, has_unread_body, read_body
 from .persistent import PersistentConnections
-from .responses import Environ, StartResponse, refuse, respond
+from .responses import LONGEST_TEXT, Answer, Environ, StartResponse, refuse, respond
+from .sockets import CLOSE_TIMEOUT, TakenSocket, raw_socket
 from .table import SocketTable
 from .upgrade import WebSocketTransport, wants_websocket
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 Handler = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+IN_A_ROW = 16
+"""Requests answered before others get their turn for certain."""
 
 log = logging.getLogger("faye_redis.transports")
 
@@ -45,6 +51,8 @@ class Transports:
         self._eventsource = EventSourceTransport(
             server, connections, settings, self._cors, self._table)
         self._persistent: PersistentConnections | None = None
+        self._settings = settings
+        self._answered = 0
 
     def persist(self, idle_seconds: float, handled: Any) -> None:
         """Serve requests that come again on a connection without giving them to gunicorn, see
@@ -65,17 +73,48 @@ class Transports:
         return (self._persistent or self._answer)(environ, start_response)
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        self._give_way()
         try:
-            return self._route(environ)(environ, start_response)
+            handler = self._route(environ)
+            if handler != self._http.post and has_unread_body(environ):
+                read_body(environ, self._settings)
+            return handler(environ, start_response)
         except BadRequest as problem:
             log.log(logging.WARNING if problem.status == 403 else logging.INFO,
                     "request refused (%d): %s", problem.status, problem.reason)
-            return refuse(environ, start_response, problem.status, problem.reason)
+            return self._refuse(environ, start_response, problem.status, problem.reason)
         except StopIteration:
             raise
         except Exception:
             log.exception("request failed")
-            return refuse(environ, start_response, 500)
+            return self._refuse(environ, start_response, 500, "")
+
+    def _give_way(self) -> None:
+        """A connection whose requests have all arrived would have them all answered before anyone
+        else's turn."""
+        self._answered += 1
+        if self._answered % IN_A_ROW == 0:
+            sleep(0)
+
+    def _refuse(
+        self, environ: Environ, start_response: StartResponse, status: int, reason: str
+    ) -> Iterable[bytes]:
+        """gunicorn reads a body that we leave to its end, however long that is, and nobody else has
+        a turn. So where there is one, the answer is sent from here, and what comes after it is
+        thrown away for a few seconds: closing at once could take the answer from the peer (RFC
+        9112, 9.6).
+
+        :raises StopIteration: that was done.
+        """
+        sock = raw_socket(environ)
+        if sock is None or not has_unread_body(environ) or self._table.is_closed:
+            return refuse(environ, start_response, status, reason)
+        last = TakenSocket(sock, self._table, LONGEST_TEXT, CLOSE_TIMEOUT)
+        answer = Answer(partial(refuse, status=status, reason=reason), environ)
+        last.write(answer.encoded("gunicorn", "close"))
+        last.start()
+        last.finish()
+        raise StopIteration
 
     def close(self, jitter: float) -> None:
         """Refuse new sockets and close the open ones with 1001, spread over ``jitter`` seconds;

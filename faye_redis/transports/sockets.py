@@ -44,6 +44,9 @@ Value = TypeVar("Value", str, tuple[str, ...])
 CLOSE_TIMEOUT: Final = 5.0
 """Seconds a peer has to close its side after we closed ours."""
 
+MOST_THROWN_AWAY: Final = 4_194_304
+"""Bytes that a peer may send after we closed our side."""
+
 _DROPPED: Final = frozenset({
     "gunicorn.socket", "wsgi.early_hints", "wsgi.errors", "wsgi.file_wrapper", "wsgi.input",
 })
@@ -121,7 +124,7 @@ class TakenSocket:
     """
 
     __slots__ = ("_buffer", "_file", "_full", "_limit", "_reader", "_recv", "_send", "_sock",
-                 "_table", "_writer", "interval", "state")
+                 "_table", "_thrown_away", "_writer", "interval", "state")
 
     def __init__(
         self, sock: socket.socket, table: SocketTable, limit: int, interval: float
@@ -133,6 +136,7 @@ class TakenSocket:
         self.state = State.NEW
         self._buffer: bytearray | None = bytearray()  # None: nothing waits
         self._full = False
+        self._thrown_away = 0  # bytes that came after the end
         self._file: Any = None
         self._reader: Watcher | None = None
         self._writer: Watcher | None = None
@@ -277,6 +281,10 @@ class TakenSocket:
             self.abort()
         elif self.state is State.OPEN:
             self.received(data)
+        else:
+            self._thrown_away += len(data)
+            if self._thrown_away > MOST_THROWN_AWAY:
+                self.abort()
 
     def _writable(self) -> None:
         assert self._buffer is not None

@@ -99,8 +99,10 @@ class RecordingLink:
         self.pending: list[PendingReply] = []
         self.left: list[str] = []
         self.admits = True
+        self.asked: list[str | None] = []
 
-    def admit(self, message: dict[str, Any]) -> bool:
+    def admit(self, client_id: str | None) -> bool:
+        self.asked.append(client_id)
         return self.admits
 
     def connect(self, pending: PendingReply) -> list[bytes]:

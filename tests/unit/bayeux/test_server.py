@@ -55,14 +55,22 @@ def test_a_client_cannot_pretend_to_have_been_refused(bayeux):
     assert seen == [PUBLISH]
 
 
-def test_too_many_messages(bayeux):
+def test_too_many_messages(make_bayeux):
+    bayeux = make_bayeux(max_message_rate=5)
     bayeux.link.admits = False
     assert bayeux.reply(PUBLISH) == {
-        "id": "7", "channel": "/a", "successful": False, "error": "429:0:Too many messages"}
+        "id": "7", "channel": "/a", "successful": False, "error": "429:5:Too many messages"}
     connect = {"channel": "/meta/connect", "connectionType": "websocket",
                "clientId": "fakeclientid"}
     assert bayeux.reply(connect)["successful"] is True
     assert bayeux.calls == [("touch", "fakeclientid")]
+
+
+def test_only_a_client_that_exists_has_a_rate_of_its_own(make_bayeux):
+    bayeux = make_bayeux(max_message_rate=5)
+    for client_id in ("fakeclientid", "unknown", "NOT-ONE", 5, None):
+        bayeux.send({**PUBLISH, "clientId": client_id})
+    assert bayeux.link.asked == ["fakeclientid", None, None, None, None]
 
 
 def test_too_many_handshakes(make_bayeux):
