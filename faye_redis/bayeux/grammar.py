@@ -16,7 +16,7 @@ _channel = re.compile(rf"(?:{_SEGMENT})+").fullmatch
 _pattern = re.compile(rf"(?:{_SEGMENT})*/\*\*?").fullmatch
 _client_id = re.compile(r"[a-z0-9]{1,64}").fullmatch
 _counter = re.compile(r"[0-9a-z]{1,16}").fullmatch
-_message_id = re.compile(r"[A-Za-z0-9_.:+/={}\-]{0,128}").fullmatch
+_message_id = re.compile(r"[!#$%()*+,\-./0-9:;=?@A-Z\[\]^_`a-z{|}~]{0,128}").fullmatch
 
 
 def is_channel(name: object) -> TypeGuard[str]:
@@ -41,8 +41,8 @@ def is_client_id(name: object) -> TypeGuard[str]:
 
 def is_message_id(value: object) -> bool:
     """True for an id that a message may have: none (false and null are none), a number, or a short
-    string of the characters that counters, UUIDs and Base64 are made of. It is sent back as it
-    came."""
+    string of printable ASCII without those that have a meaning in HTML or end a string. It is sent
+    back as it came."""
     if isinstance(value, str):
         return _message_id(value) is not None
     return value is None or (isinstance(value, int | float) and value is not True)

@@ -343,8 +343,8 @@ def publications() -> Iterator[Case]:
                  ours={0: {"body": [{"id": "1", "channel": "/foo", "successful": True}]}})
     yield single("publish, with an empty error", {**PUBLISH, "error": ""})
     yield single("publish, id a list", {**PUBLISH, "id": ["x"]},
-                 differs="An id is a number or up to 128 of the characters that ids are made of; "
-                         "it is sent back as it came.",
+                 differs="An id is a number or up to 128 printable characters of ASCII, and none "
+                         "of < > & and quotes; it is sent back as it came.",
                  ours={0: {"body": [{"channel": "/foo", "successful": False,
                                      "error": "400:id:Bad request"}]}})
     yield collect("publish keeps other fields", {**PUBLISH, "ext": {"a": [1]}, "more": None})

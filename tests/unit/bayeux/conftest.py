@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from remote import REMOTE
 
 from faye_redis.bayeux.extensions import Extensions
 from faye_redis.bayeux.limits import SubscriptionLimits
@@ -19,7 +20,6 @@ from faye_redis.engines.base import NOBODY, Owner
 from faye_redis.errors import UnknownClient
 
 NO_LIMITS = SubscriptionLimits()
-REMOTE: dict[str, Any] = {"REMOTE_ADDR": "192.0.2.1"}
 
 
 class RecordingEngine:

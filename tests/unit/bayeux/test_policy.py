@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
+from remote import REMOTE
 
-from conftest import REMOTE
 from faye_redis.bayeux.policy import Attempt, Policy
 from faye_redis.engines.base import Owner
 from faye_redis.errors import Denied, EngineUnavailable

@@ -34,7 +34,8 @@ def test_what_is_no_message_is_answered(bayeux, stranger):
     assert bayeux.calls == []
 
 
-@pytest.mark.parametrize("odd", [[1], {}, True, "x" * 129, "<b>", "a b", "ü", "a\n"])
+@pytest.mark.parametrize("odd", [[1], {}, True, "x" * 129, "<b>", "a b", "ü", "a\n",
+                                 "a&b", "'", '"', "\\", "\x7f"])
 @pytest.mark.parametrize("channel", ["/a", "/meta/subscribe", "/x y"])
 def test_an_odd_id_is_not_sent_back(bayeux, channel, odd):
     assert bayeux.reply({"channel": channel, "data": 1, "id": odd}) == {
@@ -43,6 +44,7 @@ def test_an_odd_id_is_not_sent_back(bayeux, channel, odd):
 
 
 @pytest.mark.parametrize("usual", [0, -1, 2**53, 1.5, "7", "zik0zj", "x" * 128, "a.b:c/d+e={f}",
+                                   "!12!ab", "#$%()*,;?@[]^_`|~-",
                                    "6ba7b810-9dad-11d1-80b4-00c04fd430c8"])
 def test_a_usual_id_is(bayeux, usual):
     assert bayeux.reply({**PUBLISH, "id": usual}).get("id", 0) == usual

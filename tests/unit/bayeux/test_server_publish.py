@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from remote import REMOTE
 
-from conftest import REMOTE
 from faye_redis.errors import EngineUnavailable
 
 NO_DATA = "402:data:Missing required parameter"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from remote import REMOTE
 
-from conftest import REMOTE
 from faye_redis.bayeux.limits import SubscriptionLimits
 from faye_redis.errors import EngineUnavailable, TooMany
 
