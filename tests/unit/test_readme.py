@@ -47,6 +47,13 @@ def test_the_tables_of_options_are_those_of_the_code(prefix: str) -> None:
     assert option_table(prefix) + "\n" in README  # and no further row
 
 
+def test_the_limits_are_options_with_these_defaults() -> None:
+    rows = re.findall(r"\* - ``([a-z_.]+)``\n     - ``(\d+)``\n", section("Limits"))
+    assert sorted(name for name, _ in rows if name.startswith("max_")) == sorted(
+        name for name in OPTIONS if name.startswith("max_"))
+    assert {name: str(OPTIONS[name].default) for name, _ in rows} == dict(rows)
+
+
 def test_the_names_of_variables_follow_the_rule_given() -> None:
     for option in OPTIONS.values():
         name = option.name.removeprefix("engine.").replace(".", "_").upper()
