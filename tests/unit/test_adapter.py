@@ -16,8 +16,8 @@ import orjson
 import pytest
 from redis import Redis
 
-from faye_redis import WSGIAdapter
-from faye_redis.errors import ConfigurationError
+from faye_redis import Attempt, Policy, WSGIAdapter
+from faye_redis.errors import ConfigurationError, UnknownClient
 from support.redis_server import RedisServer
 from support.waiting import eventually
 
@@ -439,3 +439,66 @@ def test_a_listener_that_raises_stops_nobody(adapter: WSGIAdapter) -> None:
     seen = record(adapter, "handshake")
     client_id = handshake(adapter)
     assert seen == [("handshake", client_id)]
+
+
+# Removing clients, and services
+
+def connect(adapter: WSGIAdapter, client_id: str) -> Message:
+    [reply] = send(adapter, {"channel": "/meta/connect", "clientId": client_id,
+                             "connectionType": "long-polling", "advice": {"timeout": 0}})
+    return reply
+
+
+@pytest.mark.parametrize(("remove", "reconnect"), [
+    (WSGIAdapter.kick, "none"), (WSGIAdapter.expire, "handshake")])
+def test_a_client_is_removed(adapter: WSGIAdapter, remove: Any, reconnect: str) -> None:
+    client_id = handshake(adapter)
+    send(adapter, {"channel": "/meta/subscribe", "clientId": client_id,
+                   "subscription": ["/a", "/b"]})
+    told = record(adapter, "unsubscribe", "disconnect")
+    remove(adapter, client_id)
+    assert told == [("unsubscribe", client_id, "/a"), ("unsubscribe", client_id, "/b"),
+                    ("disconnect", client_id)]
+    reply = connect(adapter, client_id)
+    assert reply["error"] == f"401:{client_id}:Unknown client"
+    assert reply["advice"]["reconnect"] == reconnect
+    with pytest.raises(UnknownClient):
+        remove(adapter, client_id)
+
+
+def test_subscriptions_of_a_client_are_ended(adapter: WSGIAdapter) -> None:
+    client_id = handshake(adapter)
+    send(adapter, {"channel": "/meta/subscribe", "clientId": client_id,
+                   "subscription": ["/a", "/b"]})
+    told = record(adapter, "unsubscribe", "disconnect")
+    assert adapter.unsubscribe(client_id, "/b", "/c") == ["/b"]
+    assert told == [("unsubscribe", client_id, "/b")]
+    assert connect(adapter, client_id)["successful"] is True
+    with pytest.raises(UnknownClient):
+        adapter.unsubscribe("unknown", "/a")
+
+
+def test_removing_starts_the_server(make: Make) -> None:
+    with pytest.raises(UnknownClient):
+        make(None, {}).kick("unknown")
+
+
+def test_a_service_answers(adapter: WSGIAdapter) -> None:
+    @adapter.service("/service/twice")
+    def twice(attempt: Attempt) -> int:
+        return 2 * int(attempt.data)
+    assert twice(Attempt("publish", {"data": 4}, {})) == 8
+    assert send(adapter, {"channel": "/service/twice", "data": 21, "id": "1"}) == [
+        {"channel": "/service/twice", "id": "1", "successful": True},
+        {"channel": "/service/twice", "id": "1", "data": 42}]
+
+
+def test_a_policy_is_an_option(make: Make) -> None:
+    policy = Policy()
+    adapter = make(None, {"policy": policy})
+    assert handshake(adapter)
+    policy.handshake(lambda attempt: attempt.header("X-Key") == "1")
+    hello = {"channel": "/meta/handshake", "version": "1.0",
+             "supportedConnectionTypes": ["long-polling"]}
+    [reply] = send(adapter, hello)
+    assert reply["error"] == "403::Handshake denied"
