@@ -99,13 +99,17 @@ class Bayeux {
   receive(message) {
     if ('data' in message) return this.handlers.message(message);
     Object.assign(this.advice, message.advice);
+    this.answered(message);
     this.handlers.replied(message);
-    if (this.advice.reconnect === 'none') return this.refused(message);
-    switch (message.channel) {
-      case '/meta/handshake': return this.handshaken(message);
-      case '/meta/connect': return this.connected(message);
+  }
+
+  answered(reply) {
+    if (this.advice.reconnect === 'none') return this.refused(reply);
+    switch (reply.channel) {
+      case '/meta/handshake': return this.handshaken(reply);
+      case '/meta/connect': return this.connected(reply);
     }
-    if (!message.successful) this.handlers.problem(message.error);
+    if (!reply.successful) this.handlers.problem(reply.error);
   }
 
   /* The server does not want this client, or not any more. */
