@@ -119,8 +119,10 @@ class Ear(threading.Thread):
 
     def __init__(self, transport: str, visitor: Visitor, client_id: str) -> None:
         super().__init__(daemon=True)
-        self._messages = LISTENERS[transport](visitor.mount, dict(visitor.headers), client_id)
+        self.client_id = client_id
         self.received: list[Message] = []
+        self._visitor = visitor
+        self._messages = LISTENERS[transport](visitor.mount, dict(visitor.headers), client_id)
         self.start()
 
     def run(self) -> None:
@@ -128,8 +130,19 @@ class Ear(threading.Thread):
             self.received.append(message)
 
     def data(self, channel: str) -> list[Any]:
+        """What was published to a channel."""
         return [message["data"] for message in list(self.received)
                 if message["channel"] == channel and "data" in message]
+
+    def all_data(self) -> list[Any]:
+        """What was published to any."""
+        return [message["data"] for message in list(self.received) if "data" in message]
+
+    def leave(self) -> None:
+        """Say goodbye, and wait for the end."""
+        goodbye = self._visitor.call({"channel": "/meta/disconnect", "clientId": self.client_id})
+        assert goodbye["successful"], goodbye
+        self.join(PATIENCE)
 
 
 class Visitor:
@@ -176,7 +189,8 @@ class Visitor:
     def client(self, *subscriptions: str) -> str:
         """The id of a new client."""
         client_id: str = self.handshake()["clientId"]
-        assert self.subscribe(client_id, list(subscriptions))["successful"]
+        if subscriptions:
+            assert self.subscribe(client_id, list(subscriptions))["successful"]
         return client_id
 
     def subscribe(self, client_id: str, subscription: Any) -> Message:
