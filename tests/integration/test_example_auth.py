@@ -19,6 +19,7 @@ from raw_client import Message, request
 from redis import Redis
 from visitors import LISTENERS, PASSWORDS, SENDERS, Ear, Visitor
 
+from faye_redis.bayeux.grammar import is_client_id
 from faye_redis.engines.ids import new_client_id
 from faye_redis.rules import SignedTokens
 from support import node_js
@@ -137,9 +138,16 @@ def verbs(client_id: Any) -> dict[str, Message]:
     }
 
 
-def error_for(client_id: Any) -> str:
-    return f"401:{client_id}:Unknown client" if client_id else \
-        "402:clientId:Missing required parameter"
+UNKNOWN, DENIED = "401:{}:Unknown client", "403:/users/alice:Subscription denied"
+NOT_SAID = "402:clientId:Missing required parameter"
+
+
+def errors_for(client_id: Any, exists: bool) -> dict[str, str]:
+    """What each of the verbs is answered, said by somebody else."""
+    error = UNKNOWN.format(client_id) if client_id else NOT_SAID
+    # Rules are asked about subscriptions before it is known whether there is such a client.
+    asked = is_client_id(client_id) and not exists
+    return {**dict.fromkeys(verbs(client_id), error), **({"subscribe": DENIED} if asked else {})}
 
 
 @pytest.mark.parametrize("listening", LISTENERS)
@@ -155,7 +163,7 @@ def test_a_client_id_is_of_no_use_to_others(
             replies = {verb: attacker.call(message, transport)
                        for verb, message in verbs(client_id).items()}
             assert {verb: reply["error"] for verb, reply in replies.items()} \
-                == dict.fromkeys(replies, error_for(client_id))
+                == errors_for(client_id, client_id == ear.client_id)
             assert replies["connect"]["advice"]["reconnect"] == "handshake"
     assert gets_exactly_what_is_sent(ear, bob)
 
@@ -328,7 +336,7 @@ def test_signing_out_ends_the_clients(
     assert visitor.headers == {}
     again = {"channel": "/meta/connect", "connectionType": transport, "clientId": ear.client_id}
     for visitor.headers in (cookie, {}):
-        assert said(visitor.call(again)) == (False, error_for(ear.client_id), "none")
+        assert said(visitor.call(again)) == (False, UNKNOWN.format(ear.client_id), "none")
     assert said(visitor.handshake()) == (False, "403::Not signed in", "none")
     assert store.exists(f"example-{NAMESPACE}:clients:alice") == 0
 
@@ -387,7 +395,7 @@ def test_two_users_in_a_browser(site: Node) -> None:
         eventually(lambda: items(bob) == [[], ["bob: for all"]])
 
         alice.click("text=Sign out")
-        alice.wait_for_selector("text=Sign in")
+        alice.wait_for_selector("[name=password]")
         second.wait_for_selector("#state[data-state=refused]")
         assert second.inner_text("#problem") == "Refused by the server: The server has ended " \
             "the session"
@@ -396,7 +404,7 @@ def test_two_users_in_a_browser(site: Node) -> None:
         eventually(lambda: items(bob) == [[], ["bob: for all", "bob: still there?"]])
         assert items(second) == [["bob: for <b>alice</b>"], ["bob: for all"]]
         second.reload()
-        second.wait_for_selector("text=Sign in")
+        second.wait_for_selector("[name=password]")
 
 
 def test_a_browser_shows_what_is_refused(site: Node) -> None:
@@ -425,7 +433,7 @@ def sign_in(browser: Browser, site: Node, user: str) -> Page:
 def submit_name(page: Page, user: str, password: str) -> None:
     page.fill("[name=name]", user)
     page.fill("[name=password]", password)
-    page.click("text=Sign in >> nth=-1")
+    page.click("button")
 
 
 def open_page(page: Page, site: Node) -> None:

@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -85,15 +85,12 @@ def goes_on(answer: list[Message]) -> bool:
 
 
 def socket_messages(url: str, headers: Headers, client_id: str) -> Iterator[Message]:
-    with _websocket(url, headers) as socket:
+    with _websocket(url, headers) as socket, suppress(ConnectionClosed):
         for message in connects(client_id, "websocket"):
             socket.send(json.dumps(message))
             answered = False
             while not answered:
-                try:
-                    answer = json.loads(socket.recv(PATIENCE))
-                except ConnectionClosed:
-                    return
+                answer = json.loads(socket.recv(PATIENCE))
                 yield from answer
                 answered = any(one["channel"] == "/meta/connect" for one in answer)
 
