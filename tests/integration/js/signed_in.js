@@ -39,8 +39,8 @@ async function main() {
     }
   });
   peer.on('/meta/handshake', (reply) => handshakes.push(reply.successful));
-  const outcomes = await Promise.race(
-    [subscribed(peer.client, options.subscriptions), secondAttempt(peer.client)]);
+  const refused = secondAttempt(peer.client);
+  const outcomes = await Promise.race([refused, subscribed(peer.client, options.subscriptions)]);
   await goodbye();
   const result = { handshakes, sent: sent.length, subscribed: Object.fromEntries(outcomes) };
   process.stdout.write(JSON.stringify(result) + '\n', () => process.exit(0));
