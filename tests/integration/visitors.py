@@ -6,8 +6,10 @@ import itertools
 import json
 import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,9 +18,15 @@ from raw_client import PATIENCE, Message, base36, post, request
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect as open_websocket
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "contrib" / "examples" / "auth"
+SECRET = "of the tests"
+NAMESPACE = f"test-{uuid.uuid4().hex[:12]}"
 PASSWORDS = {"alice": "wonderland", "bob": "builder"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 MOUNT = "/bayeux"
+
+UNKNOWN = "401:{}:Unknown client"
+END = {"from": "bob", "text": "end"}
 
 Headers = Mapping[str, str]
 
@@ -142,6 +150,10 @@ class Ear(threading.Thread):
         self.join(PATIENCE)
 
 
+Listen = Callable[..., Ear]
+"""Visitor, transport, subscriptions -> a client of the visitor's, listening."""
+
+
 class Visitor:
     """A browser at the example: no session at first.
 
@@ -202,3 +214,8 @@ def handshake(token: str) -> Message:
     message: Message = {"channel": "/meta/handshake", "version": "1.0",
                         "supportedConnectionTypes": ["websocket", "long-polling"]}
     return {**message, "ext": {"token": token}} if token else message
+
+
+def said(reply: Message) -> tuple[bool, str | None, str]:
+    """Successful, error, advice."""
+    return reply["successful"], reply.get("error"), reply["advice"]["reconnect"]
