@@ -93,6 +93,16 @@ def test_signing_out_ends_all_clients_of_the_user_and_no_others(
     assert [ear.all_data() for ear in gone] == [[]] * len(gone)
 
 
+def test_only_clients_that_are_there_are_remembered(alice: Visitor, store: Redis) -> None:
+    clients = f"example-{NAMESPACE}:clients:alice"
+    leaving, staying = (Ear("long-polling", alice, alice.client()) for _ in range(2))
+    assert store.smembers(clients) == {leaving.client_id, staying.client_id}
+    leaving.leave()
+    assert store.smembers(clients) == {staying.client_id}
+    staying.leave()
+    assert store.smembers(clients) == set()
+
+
 # Faye's own client
 
 def test_faye_with_a_token(bob: Visitor) -> None:
