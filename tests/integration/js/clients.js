@@ -99,4 +99,13 @@ Peer.all = [];
 // Clients that just vanish stay in the server for a while; Faye's own trips over them.
 function goodbye() { return Promise.all(Peer.all.map((peer) => peer.client.disconnect())); }
 
-module.exports = { Peer, goodbye };
+async function outcome(promise) {
+  try {
+    await promise;
+    return 'succeeded';
+  } catch (error) {
+    return [error.code, error.params, error.message];
+  }
+}
+
+module.exports = { Peer, goodbye, outcome };

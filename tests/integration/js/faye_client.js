@@ -5,7 +5,7 @@
 'use strict';
 
 const crypto = require('crypto');
-const { Peer, goodbye } = require('./clients');
+const { Peer, goodbye, outcome } = require('./clients');
 const { Proxy } = require('./proxy');
 
 const END = 'end';
@@ -29,15 +29,6 @@ async function publishInOrder(publisher, channel, items, size) {
   for (let i = 0; i < items.length; i += size) {
     const group = items.slice(i, i + size);
     await Promise.all(group.map((item) => publisher.client.publish(channel, item)));
-  }
-}
-
-async function outcome(promise) {
-  try {
-    await promise;
-    return 'succeeded';
-  } catch (error) {
-    return [error.code, error.params, error.message];
   }
 }
 
