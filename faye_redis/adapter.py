@@ -176,6 +176,14 @@ class WSGIAdapter:
             return handler
         return add
 
+    def user(self, client_id: str) -> str | None:
+        """The user that the policy's rule for handshakes named for a client, if it did.
+
+        :raises UnknownClient: it does not exist (any more).
+        """
+        self.start()
+        return self.engine.owner(client_id).user or None
+
     def kick(self, client_id: str) -> None:
         """Remove a client, whichever worker holds it, and advise it not to come back. What it is
         owed is dropped.

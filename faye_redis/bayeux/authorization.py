@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import Denied
+from ..errors import Denied, UnknownClient
 from .errors import denied
 from .exchange import Exchange, Refused
 from .policy import HANDSHAKE, PUBLISH, SUBSCRIBE, Attempt, Policy
@@ -52,13 +52,18 @@ class Authorization:
         return users[0][:LONGEST_USER] if users else ""
 
     def subscribe(self, exchange: Exchange, client_id: str, names: Iterable[str]) -> None:
-        """:raises Refused: 403, for the first channel or pattern that is not allowed."""
+        """:raises Refused: 403, for the first channel or pattern that is not allowed.
+        :raises UnknownClient: no rule is asked about a client that does not exist.
+        """
         if exchange.request is None or not self._policy.restricts(SUBSCRIBE):
             return
-        user = self._sessions.user(client_id)
+        owner = self._sessions.owner(client_id)
+        if owner is None:
+            raise UnknownClient(client_id)
         for name in names:
             self._ask(Attempt(
-                SUBSCRIBE, exchange.message, exchange.request, name, client_id, user))
+                SUBSCRIBE, exchange.message, exchange.request, name, client_id,
+                owner.user or None))
 
     def publish(self, exchange: Exchange, channel: str) -> None:
         """:raises Refused: 403."""

@@ -106,7 +106,7 @@ clients = Clients(Redis.from_url(os.environ["FAYE_REDIS_URL"], decode_responses=
 
 
 def remember(client_id: str) -> None:
-    clients.add(client_id, application.engine.owner(client_id).user)
+    clients.add(client_id, application.user(client_id))
 
 
 application.on("handshake", remember)

@@ -176,9 +176,10 @@ def test_unsubscribe_is_always_allowed(bayeux, policy):
 
 
 def test_an_unknown_client_is_told_so(bayeux, policy):
-    policy.subscribe("/**")(Asked(True))
+    policy.subscribe("/**")(rule := Asked(False))
     reply = bayeux.reply({**subscribe("/a"), "clientId": "unknown"})
     assert reply["error"] == "401:unknown:Unknown client"
+    assert rule.attempts == []
 
 
 # Publish
