@@ -147,7 +147,7 @@ class Client:
 
     # For the server: how this transport serves connects (Link), and where messages go (Stream)
 
-    def admit(self, client_id: str | None) -> bool:
+    def admit(self, client_id: object) -> bool:
         return True
 
     def connect(self, pending: PendingReply) -> list[bytes]:

@@ -43,7 +43,7 @@ class Poll:
     def __init__(self, engine: Store) -> None:
         self._engine = engine
 
-    def admit(self, client_id: str | None) -> bool:
+    def admit(self, client_id: object) -> bool:
         return True
 
     def connect(self, pending: PendingReply) -> list[bytes]:

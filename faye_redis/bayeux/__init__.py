@@ -1,6 +1,7 @@
 """The Bayeux protocol: what a message means and what is answered. Pure: no sockets, no store.
 
-    server        the verbs: handshake, connect, disconnect, subscribe, unsubscribe, publish
+    server        the verbs: handshake, connect, disconnect, subscribe, unsubscribe
+    publishing    the verb publish
     policy        the application's rules: who may shake hands, subscribe, publish
     authorization asks them, and refuses
     sessions      whose a client is

@@ -12,11 +12,11 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeGuard
 
 from ..engines.base import Engine, Owner
 from ..errors import EngineError, Superseded, TooMany, UnknownClient
-from . import acknowledgement, advice, channels, messages
+from . import acknowledgement, advice, channels
 from .authorization import Authorization
 from .errors import MESSAGE_DELETED, error
 from .exchange import Exchange, Refused, Request, refuse_preset, required
@@ -28,7 +28,7 @@ from .messages import Message, encode, present, refusal, success, without_verdic
 from .monitoring import Monitor
 from .outgoing import Outgoing
 from .pending import PendingReply
-from .services import Services
+from .publishing import Publishing
 from .sessions import Sessions
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ _UNLIMITED = SubscriptionLimits()
 class Link(Protocol):
     """How one transport serves one connection."""
 
-    def admit(self, client_id: str | None) -> bool:
+    def admit(self, client_id: object) -> bool:
         """May one more message come now, by ``max_message_rate``?
 
-        :param client_id: None if it is from no client that exists.
+        :param client_id: as the message says it.
         """
 
     def connect(self, pending: PendingReply) -> list[bytes]:
@@ -89,9 +89,11 @@ class BayeuxServer:
         self._monitor = monitor
         self._sessions = sessions
         self._authorization = Authorization(settings, sessions)
-        self.services = Services()
         outgoing = Outgoing(extensions)
         self.send, self.deliver = outgoing.send, outgoing.deliver
+        self._publishing = Publishing(
+            engine, self._limits, self._authorization, monitor, self.send)
+        self.services = self._publishing.services
         self._verbs: dict[str, Verb] = {
             channels.HANDSHAKE: self._handshake,
             channels.CONNECT: self._connect,
@@ -151,8 +153,11 @@ class BayeuxServer:
         """Connects come as often as there are messages; handshakes have a rate of their own."""
         if exchange.message.get("channel") in (channels.CONNECT, channels.HANDSHAKE):
             return True
-        client_id = exchange.message.get("clientId")
-        return exchange.link.admit(client_id if self._sessions.owner(client_id) else None)
+        return exchange.link.admit(exchange.message.get("clientId"))
+
+    def knows(self, client_id: object) -> TypeGuard[str]:
+        """Is there such a client? Asks the engine about those that this worker has not seen."""
+        return self._sessions.owner(client_id) is not None
 
     @property
     def changes_outgoing(self) -> bool:
@@ -183,10 +188,10 @@ class BayeuxServer:
 
     def _verb(self, channel: Any) -> Verb:
         if not isinstance(channel, str):
-            return self._publish
+            return self._publishing.carry_out
         known = self._verbs.get(channel)
         if known is None:
-            known = self._forbidden if channels.is_meta(channel) else self._publish
+            known = self._forbidden if channels.is_meta(channel) else self._publishing.carry_out
         return known
 
     def _unknown(self, exchange: Exchange) -> list[bytes]:
@@ -312,54 +317,12 @@ class BayeuxServer:
             self._engine.touch(client_id)
         return self.send(reply, exchange.request)
 
-    def _publish(self, exchange: Exchange) -> list[bytes]:
-        """Bayeux, "Publish Request": MUST contain channel, data (null is data); MAY contain
-        clientId, ext, id. Accepted once the engine has it.
-
-        Refused for, in this order: 402 data, 405, preset, if clients must be known 402 clientId
-        and 401, then 403 and 407. A service's handler answers in place of the engine.
-        """
-        message = exchange.message
-        channel = self._publishable(message)
-        if exchange.request is not None and self._authorization.requires_client:
-            self._engine.touch(client_id_of(message))
-        self._authorization.publish(exchange, channel)
-        if self.services.has(channel):
-            answer = self.services.call(self._authorization.attempt(exchange, channel))
-            return [line for reply in (exchange.reply, *answer)
-                    for line in self.send(reply, exchange.request)]
-        operation, payload = messages.publication(message)
-        try:
-            self._engine.publish(channel, payload, operation)
-        except EngineError as problem:
-            self._refuse_publish(channel, problem)
-        self._monitor.trigger("publish", message.get("clientId"), channel, message["data"])
-        return self.send(exchange.reply, exchange.request)
-
-    def _publishable(self, message: Message) -> str:
-        """The channel of a message that says all that it has to.
-
-        :raises Refused: 402 data, 405, preset.
-        """
-        channel = message.get("channel")
-        if "data" not in message:
-            raise Refused(error(402, "data"))
-        if not self._limits.is_channel(channel):
-            raise Refused(error(405, channel))
-        refuse_preset(message)
-        return channel
-
-    def _refuse_publish(self, channel: str, problem: EngineError) -> NoReturn:
-        log.error("publish to %s failed: %s", channel, problem)
-        raise Refused(error(407, channel)) from problem
-
     # Publishing without waiting
 
     def can_publish_soon(self, batch: Sequence[Message]) -> bool:
         """Are all of these publishes, with no user code to run and nobody to ask first?"""
-        user_code = (self._extensions.incoming or self._extensions.outgoing
-                     or self._monitor.has("publish") or self.services)
-        return not (user_code or self._authorization.asks_about_publishing) and all(
+        user_code = self._extensions.incoming or self._extensions.outgoing
+        return not user_code and self._publishing.asks_nobody and all(
             isinstance(message, dict) and not str(message.get("channel")).startswith("/meta")
             for message in batch)
 
@@ -378,20 +341,13 @@ class BayeuxServer:
             return done(self._fail(exchange, objection))
 
         def stored(result: int | EngineError) -> None:
-            done(self.carry_out(exchange, lambda _: self._published(exchange, result)))
+            done(self.carry_out(exchange, lambda _: self._publishing.finish(exchange, result)))
 
         def begin(_: Exchange) -> list[bytes]:
-            channel = self._publishable(message)
-            operation, payload = messages.publication(message)
-            self._engine.publish_soon(channel, payload, operation, stored)
+            self._publishing.begin(exchange, stored)
             return []
         if failed := self.carry_out(exchange, begin):
             done(failed)
-
-    def _published(self, exchange: Exchange, result: int | EngineError) -> list[bytes]:
-        if isinstance(result, EngineError):
-            self._refuse_publish(exchange.message["channel"], result)
-        return self.send(exchange.reply, exchange.request)
 
     def _forbidden(self, exchange: Exchange) -> NoReturn:
         """Bayeux 2.2.2: there are five meta channels, and nothing is published to any."""

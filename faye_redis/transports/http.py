@@ -56,20 +56,24 @@ _SCRIPT_ESCAPES: Final = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u
 class Poll:
     """How one HTTP request serves ``/meta/connect``: it waits for the answer."""
 
-    __slots__ = ("_address", "_connections", "_hold", "_rates", "_sock")
+    __slots__ = ("_address", "_connections", "_hold", "_rates", "_server", "_sock")
 
     def __init__(
-        self, connections: Connections, hold: bool, environ: Environ, rates: ClientRates | None
+        self, server: BayeuxServer, connections: Connections, hold: bool, environ: Environ,
+        rates: ClientRates,
     ) -> None:
+        self._server = server
         self._connections = connections
         self._hold = hold
         self._sock = raw_socket(environ)
-        self._address = environ.get("REMOTE_ADDR", "")
+        self._address: str = environ.get("REMOTE_ADDR", "")
         self._rates = rates
 
-    def admit(self, client_id: str | None) -> bool:
-        """By the client; what comes from none, by the address."""
-        return self._rates is None or self._rates.admit(client_id or self._address)
+    def admit(self, client_id: object) -> bool:
+        """By the client; what comes from none that exists, by the address."""
+        if self._server.knows(client_id):
+            return self._rates.admit(client_id)
+        return self._rates.admit(self._address)
 
     def connect(self, pending: PendingReply) -> list[bytes]:
         """:raises UnknownClient, Superseded: see ``Connections.poll``."""
@@ -91,8 +95,7 @@ class HttpTransport:
         self._settings = settings
         self._cors = cors
         self._cookie = cookie
-        rate = settings.max_message_rate
-        self._rates = ClientRates(Rate(rate), monotonic) if rate else None
+        self._rates = ClientRates(Rate(settings.max_message_rate), monotonic)
 
     def post(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """long-polling and cross-origin-long-polling.
@@ -129,7 +132,7 @@ class HttpTransport:
         limits = self._settings
         messages = parse(data, limits.max_message_size, limits.max_batch, limits.max_depth)
         cookie = self._cookie.give(environ) if any(map(is_handshake, messages)) else []
-        poll = Poll(self._connections, len(messages) == 1, environ, self._rates)
+        poll = Poll(self._server, self._connections, len(messages) == 1, environ, self._rates)
         replies: list[bytes] = []
         try:
             for message in messages:

@@ -137,7 +137,7 @@ class WebSocket(TakenSocket):
 
     # Link
 
-    def admit(self, client_id: str | None) -> bool:
+    def admit(self, client_id: object) -> bool:
         """A socket that does not mind being refused is closed in the end."""
         rate = self._transport.rate
         due = rate.admit(self._due, monotonic()) if rate.per_second else 0.0

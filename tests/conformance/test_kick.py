@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 import gevent
 import orjson
 import pytest
 
+from faye_redis.bayeux.limits import ClientRates, Rate
 from faye_redis.errors import UnknownClient
 from faye_redis.settings import EngineSettings
 from faye_redis.transports.http import Poll
@@ -58,7 +60,8 @@ def test_a_client_between_two_polls(two: list[Worker], kick: bool) -> None:
     there.engine.destroy_client(client_id, kick)
     message = {"channel": "/meta/connect", "clientId": client_id, "id": "1",
                "connectionType": "long-polling"}
-    link: Any = Poll(here.connections, True, {"SERVER_PROTOCOL": "HTTP/1.1"}, None)
+    link: Any = Poll(here.server, here.connections, True, {"SERVER_PROTOCOL": "HTTP/1.1"},
+                     ClientRates(Rate(0), monotonic))
     [answer] = here.server.process(message, {}, link)
     reply = orjson.loads(answer)
     assert reply["error"] == f"401:{client_id}:Unknown client"

@@ -99,9 +99,9 @@ class RecordingLink:
         self.pending: list[PendingReply] = []
         self.left: list[str] = []
         self.admits = True
-        self.asked: list[str | None] = []
+        self.asked: list[object] = []
 
-    def admit(self, client_id: str | None) -> bool:
+    def admit(self, client_id: object) -> bool:
         self.asked.append(client_id)
         return self.admits
 
