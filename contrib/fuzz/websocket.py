@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from websockets.client import ClientProtocol
 from websockets.frames import Close, Frame, Opcode
@@ -12,14 +12,16 @@ from websockets.protocol import State as ProtocolState
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from faye_redis.bayeux.messages import decode
+from faye_redis.bayeux.messages import decode, parse
+from faye_redis.bayeux.server import NO_OBJECT
+from faye_redis.errors import BadRequest
 from faye_redis.transports.websocket import WebSocket
 
 from .finding import expect, no_error_logged
 from .peer import Peer, Site, no_error_in_hub
-from .values import Source
+from .values import Message, Source
 from .wire import stream
-from .world import numbered_clients
+from .world import LIMITS, numbered_clients
 
 _LIMIT = 1000
 _LONGEST_HEAD = 14  # of a frame
@@ -62,6 +64,8 @@ def check(case: Case) -> list[str]:
         peer.rest()
         _check_neighbour(neighbour)
         outcome = _check_received(peer, expected)
+        if not peer.ended:
+            _check_refusals(peer, case.data)
         peer.leave()
     return [outcome]
 
@@ -117,20 +121,61 @@ def _check_buffers(websocket: WebSocket) -> None:
 
 
 def _check_received(peer: Peer, expected: _Expected) -> str:
-    """Only frames that a client of RFC 6455 can read; at the end a close frame, or an answer."""
-    protocol = ClientProtocol(_URI, state=ProtocolState.OPEN, max_size=None)
-    head, _, frames = peer.received.partition(b"\r\n\r\n")
-    expect(head.startswith(b"HTTP/1.1 101 "), head)
-    protocol.receive_data(frames)
-    expect(protocol.parser_exc is None, protocol.parser_exc, frames)
-    received = [event for event in protocol.events_received() if isinstance(event, Frame)]
-    answers = [decode(frame.data) for frame in received if frame.opcode is Opcode.TEXT]
-    expect(all(isinstance(answer, list) for answer in answers), answers)
+    """At the end a close frame, or an answer."""
+    received = _frames(peer)
+    answers = _answers(received)
     if peer.ended:
         return _check_close(received, expected)
     expect(expected is not _Expected.END, "not closed", received)
     expect(expected is _Expected.NOTHING or [_ANSWER] in answers, "not answered", answers)
     return "unfinished" if expected is _Expected.NOTHING else "answered"
+
+
+def _frames(peer: Peer) -> list[Frame]:
+    """Only frames that a client of RFC 6455 can read."""
+    protocol = ClientProtocol(_URI, state=ProtocolState.OPEN, max_size=None)
+    head, _, frames = peer.received.partition(b"\r\n\r\n")
+    expect(head.startswith(b"HTTP/1.1 101 "), head)
+    protocol.receive_data(frames)
+    expect(protocol.parser_exc is None, protocol.parser_exc, frames)
+    return [event for event in protocol.events_received() if isinstance(event, Frame)]
+
+
+def _answers(received: list[Frame]) -> list[Any]:
+    answers = [decode(frame.data) for frame in received if frame.opcode is Opcode.TEXT]
+    expect(all(isinstance(answer, list) for answer in answers), answers)
+    return answers
+
+
+def _check_refusals(peer: Peer, data: bytes) -> None:
+    """Each message that cannot be parsed has got its error in a frame, in order."""
+    told = [answer for answer in _answers(_frames(peer)) if _is_refusal(answer)]
+    expected = [refusal for text in _texts(data) if (refusal := _refusal(text))]
+    expect(told == expected, "refusals", told, expected)
+
+
+def _is_refusal(answer: list[Message]) -> bool:
+    return (len(answer) == 1 and answer != [NO_OBJECT]
+            and str(answer[0].get("error")).startswith(("400::", "413::")))
+
+
+def _refusal(text: bytes) -> list[Message] | None:
+    try:
+        parse(text, _LIMIT, LIMITS["max_batch"], LIMITS["max_depth"])
+    except BadRequest as problem:
+        return [{"successful": False, "error": f"{problem.status}::{problem.reason}"}]
+    return None
+
+
+def _texts(data: bytes) -> Iterator[bytes]:
+    """The messages that are all there; bytes of which nothing is wrong."""
+    parts: list[bytes] = []
+    for frame in _read(data)[1]:
+        if frame.opcode in (Opcode.TEXT, Opcode.CONT):
+            parts.append(bytes(frame.data))
+            if frame.fin:
+                yield b"".join(parts)
+                parts.clear()
 
 
 def _check_close(received: list[Frame], expected: _Expected) -> str:

@@ -32,6 +32,11 @@ _EXTRA: dict[int, Headers] = {
 }
 
 
+def printable(text: str) -> str:
+    """``text`` as a peer may be told it, who may have had a hand in it."""
+    return _UNPRINTABLE.sub("?", text)[:LONGEST_TEXT]
+
+
 class Answer:
     """What a WSGI application answers to one request, for who sends it without a server."""
 
@@ -76,7 +81,7 @@ def refuse(
 ) -> Iterable[bytes]:
     """Answer with the status and the reason as text; a HEAD request gets the headers only."""
     phrase = HTTPStatus(status).phrase.capitalize()
-    text = _UNPRINTABLE.sub("?", f"{phrase}: {reason}" if reason else phrase)[:LONGEST_TEXT]
+    text = printable(f"{phrase}: {reason}" if reason else phrase)
     headers = [("Content-Type", "text/plain; charset=utf-8"), *_EXTRA.get(status, [])]
     body = respond(start_response, status, headers, text.encode("ascii"))
     return [] if environ["REQUEST_METHOD"] == "HEAD" else body

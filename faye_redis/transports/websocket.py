@@ -5,8 +5,9 @@ back in one frame, but for ``/meta/connect``: its reply comes when it is due. Me
 connection are handled one after the other, in a greenlet that is there only as long as they last;
 those that only publish need none.
 
-What is no JSON is logged and passed over, as Faye does. Frames that break RFC 6455 close the
-connection with the code that section 7.4.1 names.
+A message that cannot be parsed is answered with an error, so that its sender need not wait; Faye
+passes most of them over. Frames that break RFC 6455 close the connection with the code that section
+7.4.1 names.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Final
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.server import ServerProtocol
 
-from ..bayeux.messages import parse
+from ..bayeux.messages import encode, parse, refusal
 from ..concurrency import monotonic, run_soon, sleep, spawn
 from ..errors import BadRequest, Superseded
 from .frames import PONG, SharedFrame, ping_frame, read_frame, size_on_wire, text_frame
 from .replies import Replies
-from .responses import Environ
+from .responses import Environ, printable
 from .sockets import Deed, KeptRequest, State, TakenSocket
 
 if TYPE_CHECKING:
@@ -379,7 +380,8 @@ class WebSocket(TakenSocket):
         try:
             messages = self._parse(data)
         except BadRequest as problem:
-            log.info("WebSocket message ignored: %s", problem.reason)
+            log.info("WebSocket message refused (%d): %s", problem.status, problem.reason)
+            self.reply([encode(refusal({}, printable(f"{problem.status}::{problem.reason}")))])
             return
         replies: list[bytes] = []
         for message in messages:

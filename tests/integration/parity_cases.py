@@ -23,6 +23,8 @@ from parity import (
     Step,
 )
 
+from support.nonsense import no_json
+
 MOUNT = "/faye"
 ORIGIN = {"Origin": "http://elsewhere.example:8080"}
 TYPES = ["long-polling", "cross-origin-long-polling", "callback-polling", "websocket",
@@ -112,6 +114,13 @@ VALUES: tuple[Any, ...] = (
     "string", "", 0, 5, 1.5, True, False, None, [], ["x"], {}, {"x": 1}, "ünï", "a b",
 )
 """What a field may hold that should hold something else, truthy in JavaScript and not."""
+
+NONSENSE = {
+    **{text: no_json(text) for text in ("", "{")},
+    **dict.fromkeys(("5", "null", '"x"'), "400::neither an object nor an array"),
+    **dict.fromkeys(("[null]", "[5]"), "400::an array without any message"),
+}
+"""What is no message, by WebSocket, and the error for it."""
 
 IDS = [value for value in VALUES if value is None or value is False or value in ("string", "")
        or type(value) in (int, float)]
@@ -547,13 +556,12 @@ def websockets() -> Iterator[Case]:
     yield Case("WebSocket, held connect", [
         handshake(), Open("s"), Send("s", json.dumps(connect(kind="websocket", timeout=None))),
         Receive("s", timed=True)])
-    for text in ("{", "5", "null", "[null]", '"x"', ""):
-        yield Case(f"WebSocket, {text!r} is passed over",
-                   [Open("s"), Send("s", text), Send("s", json.dumps(PUBLISH)), Receive("s")])
-    yield Case("WebSocket, [5]", [Open("s"), Send("s", "[5]"), Send("s", json.dumps(PUBLISH)),
-                                  Receive("s")],
-               differs="Passed over, as what is no JSON; Faye answers as to {}.",
-               ours={3: {"frames": [[{"channel": "/foo", "id": "1", "successful": True}]]}})
+    for text, error in NONSENSE.items():
+        yield Case(f"WebSocket, {text!r}",
+                   [Open("s"), Send("s", text), Send("s", json.dumps(PUBLISH)), Receive("s")],
+                   differs="What cannot be parsed is answered with an error that says why; Faye "
+                           "passes it over, or answers as to {}.",
+                   ours={3: {"frames": [[{"successful": False, "error": error}]]}})
     yield Case("WebSocket, subprotocol", [Open("s", subprotocols=["bayeux"])])
     yield Case("WebSocket on a sub-path", [Open("s", "/faye/x"), Send("s", json.dumps(PUBLISH)),
                                            Receive("s")])

@@ -18,6 +18,7 @@ from websockets.sync.client import connect as open_websocket
 
 from support import node_js
 from support.gunicorn_node import Node
+from support.nonsense import no_json
 from support.processes import end
 from support.redis_server import RedisServer
 
@@ -33,10 +34,11 @@ def nodes(redis_server: RedisServer) -> Iterator[list[Node]]:
         yield [stack.enter_context(Node(env=env, workers=2)) for _ in range(2)]
 
 
-def options(nodes: list[Node], transport: str, ack: bool, pause: int) -> str:
+def options(nodes: list[Node], transport: str, ack: bool, pause: int, **more: Any) -> str:
     return json.dumps({
         "subscriber": f"{nodes[0].url}/cometd", "publisher": f"{nodes[1].url}/cometd",
-        "transport": transport, "ack": ack, "count": COUNT, "pause": pause})
+        "transport": transport, "ack": ack, "count": COUNT, "pause": pause,
+        **more})
 
 
 @pytest.mark.parametrize("ack", [True, False], ids=["ack", "no-ack"])
@@ -48,6 +50,15 @@ def test_each_message_once_in_order(nodes: list[Node], transport: str, ack: bool
     assert (seen["handshakes"], seen["failures"]) == (1, 0)
     assert bool(seen["batches"]) is ack
     assert seen["batches"] == sorted(seen["batches"])
+
+
+@pytest.mark.parametrize("ack", [True, False], ids=["ack", "no-ack"])
+def test_an_error_without_a_channel_is_no_harm(nodes: list[Node], ack: bool) -> None:
+    """The client tells of it as of a publish that failed."""
+    seen = node_js.run("cometd_client.js", options(nodes, "websocket", ack, pause=0, nonsense="{"))
+    assert seen["unsuccessful"] == [{"successful": False, "error": no_json("{")}]
+    assert seen["received"] == seen["acknowledged"] == list(range(COUNT))
+    assert (seen["handshakes"], seen["failures"]) == (1, 0)
 
 
 @pytest.mark.parametrize("transport", ["websocket", "long-polling"])

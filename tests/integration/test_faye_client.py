@@ -17,6 +17,7 @@ from reference import ReferenceServer
 
 from support import node_js
 from support.gunicorn_node import Node
+from support.nonsense import no_json
 
 TIMEOUT = 3
 """Seconds a connect is held: short, since an outage may cost one whole hold."""
@@ -131,6 +132,16 @@ def test_refusals(servers: Servers, transport: str) -> None:
         "no data": [402, ["data"], "Missing required parameter"],
     }
     assert result["received"] == ["/ok/x"]
+
+
+def test_an_error_without_a_channel_is_no_harm(servers: Servers) -> None:
+    """Faye passes over what is no JSON; here its client is told, and has nobody to tell."""
+    refusal = {"successful": False, "error": no_json("{")}
+    assert run("nonsense", servers, "websocket") == {
+        "odd": [] if servers.reference else [refusal],
+        "received": ["before", "behind", "end"],
+        "clientIds": 1,
+    }
 
 
 def test_goodbye_ends_delivery_and_a_new_client_gets_the_rest(

@@ -118,10 +118,12 @@ def test_what_is_sent_by_websocket(node: Node, browser: Browser) -> None:
         socket.send(json.dumps(everything_that_fails(browser)))
         assert len(json.loads(socket.recv(10))) == 9
         socket.send('{"broken": "' + SECRETS["data"])
+        [refusal] = json.loads(socket.recv(10))
+        assert refusal.keys() == {"successful", "error"} and SECRETS["data"] not in refusal["error"]
         socket.send(SECRETS["data"].encode() + b"\xff", text=True)
         with pytest.raises(ConnectionClosed):
             socket.recv(10)
-    nothing_told(node, "WebSocket message ignored")
+    nothing_told(node, "WebSocket message refused (400)")
 
 
 def test_what_is_sent_by_json_p(node: Node, browser: Browser) -> None:

@@ -36,8 +36,7 @@ class Closed(NamedTuple):
     code: int
 
 
-Answer = list[Message] | Refusal | Closed | None
-"""None: a WebSocket message that was passed over."""
+Answer = list[Message] | Refusal | Closed
 
 
 class Request(NamedTuple):
@@ -119,7 +118,8 @@ class SocketLine:
         except ConnectionClosed as closed:
             self.close()
             return Closed(closed.rcvd.code if closed.rcvd else 1006)
-        return [reply for frame in frames[:-1] for reply in frame] if frames[1:] else None
+        assert frames[1:], f"passed over: {document!r}"
+        return [reply for frame in frames[:-1] for reply in frame]
 
     def _opened(self) -> ClientConnection:
         if self._socket is None:
@@ -149,7 +149,7 @@ def fits(carrier: str, document: str | bytes) -> bool:
     return carrier != "callback-polling" or not script_query(encoded(document)).is_too_long
 
 
-def ask(port: int, document: str) -> Answer:
+def ask(port: int, document: str | bytes) -> Answer:
     """One document over a connection of its own."""
     with closing(HttpLine(port, json_body)) as line:
         return line.say(document)

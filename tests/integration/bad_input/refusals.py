@@ -1,4 +1,4 @@
-"""The form of every refusal."""
+"""The form of every refusal, by HTTP and by WebSocket."""
 
 from __future__ import annotations
 
@@ -24,3 +24,9 @@ def check_refusal(answer: Any, status: int, reason: Sequence[str] = ()) -> None:
     assert re.fullmatch(rf"{PHRASES[status]}: [ -~]+", answer.text), answer.text
     assert len(answer.text) <= 256, answer.text
     assert all(word in answer.text for word in reason), (answer.text, reason)
+
+
+def check_refused_message(answer: Any, refusal: Any) -> None:
+    """By WebSocket the connection stays open, and one error says what ``refusal`` says by HTTP."""
+    reason = refusal.text.removeprefix(f"{PHRASES[refusal.status]}: ")
+    assert answer == [{"successful": False, "error": f"{refusal.status}::{reason}"}]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from carriers import Answer, Closed, Line, Refusal, fits
-from refusals import check_refusal
+from carriers import Answer, Closed, Line, Refusal, ask, fits
+from refusals import check_refusal, check_refused_message
 from witness import Witness, check_undisturbed
 
 from support.gunicorn_node import Node
@@ -16,14 +16,13 @@ from support.waiting import eventually
 
 GOOD = '{"channel":"/a","data":1}'
 HEARD = {"channel": "/a", "data": 1}
-IGNORED = "WebSocket message ignored: "
 
 
 @dataclass(frozen=True)
 class Document:
     """All that is sent at once.
 
-    :param status: of the answer to an HTTP request; a WebSocket message is passed over instead.
+    :param status: of the answer to an HTTP request, or in the error for a WebSocket message.
     :param close: the code with which a WebSocket is closed instead.
     :param reason: words of the text that goes with the status.
     """
@@ -92,20 +91,25 @@ REFUSED = [
 def test_refused(
     document: Document, carrier: str, line: Line, node: Node, witness: Witness
 ) -> None:
-    ignored = node.log.count(IGNORED)
-    check(document, carrier, line.say(document.sent))
+    logged = f"WebSocket message refused ({document.status}): "
+    before = node.log.count(logged)
+    check(document, carrier, line.say(document.sent), node)
     assert check_undisturbed(line, witness) == []
     if carrier == "websocket" and document.close is None:
-        eventually(lambda: node.log.count(IGNORED) == ignored + 1)
+        eventually(lambda: node.log.count(logged) == before + 1)
 
 
-def check(document: Document, carrier: str, answer: Answer) -> None:
+def check(document: Document, carrier: str, answer: Answer, node: Node) -> None:
     if not fits(carrier, document.sent):
         assert isinstance(answer, Refusal) and answer.status == 414
-    elif carrier == "websocket":
-        assert answer == (Closed(document.close) if document.close else None)
-    else:
+    elif carrier != "websocket":
         check_refusal(answer, document.status, document.reason)
+    elif document.close:
+        assert answer == Closed(document.close)
+    else:
+        by_http = ask(node.port, document.sent)
+        check_refusal(by_http, document.status, document.reason)
+        check_refused_message(answer, by_http)
 
 
 ACCEPTED: list[tuple[str, str, list[Any], int]] = [

@@ -50,7 +50,7 @@ FLOODS: dict[str, tuple[bytes, bytes, bytes]] = {
         (UPGRADE, frame(Opcode.TEXT, b"[]"), frame(Opcode.CLOSE, b"\x03\xe8")),
     "publishes, by WebSocket":
         (UPGRADE, frame(Opcode.TEXT, GOOD), frame(Opcode.CLOSE, b"\x03\xe8")),
-    "what is passed over, by WebSocket":
+    "what is refused, by WebSocket":
         (UPGRADE, frame(Opcode.TEXT, b"1"), frame(Opcode.CLOSE, b"\x03\xe8")),
 }
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from carriers import MOUNT, Closed, HttpLine, Line, SocketLine, form_body, json_body
 from raw_client import PATIENCE, RawClient
-from refusals import check_refusal
+from refusals import check_refusal, check_refused_message
 from wire import answer, chunked, head, post, received
 from witness import Witness, check_undisturbed
 
@@ -259,12 +259,15 @@ HUGE = [OVER, b"[" * LIMIT, b'{"a":' * (LIMIT // 5), b'["' + b"\\u0000" * (LIMIT
 
 def send_huge(node: Node) -> None:
     with closing(HttpLine(node.port, json_body)) as line:
-        assert [line.say(document).status for document in HUGE] == [413, 400, 400, 400, 413, 400]
+        refusals = [line.say(document) for document in HUGE]
+    assert [refusal.status for refusal in refusals] == [413, 400, 400, 400, 413, 400]
     with closing(HttpLine(node.port, form_body)) as line:  # longer when it is encoded
         assert [line.say(document).status for document in HUGE] == [413] * len(HUGE)
     with closing(SocketLine(node.port)) as line:
-        assert [line.say(document) for document in HUGE] == [
-            Closed(1009), None, None, None, None, Closed(1007)]
+        first, *answers, last = [line.say(document) for document in HUGE]
+    assert (first, last) == (Closed(1009), Closed(1007))
+    for answered, refusal in zip(answers, refusals[1:-1], strict=True):
+        check_refused_message(answered, refusal)
 
 
 def test_huge_inputs_leave_nothing_in_memory(node: Node, line: Line, witness: Witness) -> None:

@@ -150,6 +150,31 @@ const SCENARIOS = {
     };
   },
 
+  // What is no JSON, behind the client's back on its own socket. Its next reply comes behind the
+  // answer to that.
+  async nonsense(options) {
+    const { subscriber, publisher } = peers(options);
+    const odd = [];
+    const incoming = (message, callback) => {
+      if (!message.channel) odd.push(message);
+      callback(message);
+    };
+    subscriber.client.addExtension({ incoming });
+    await subscriber.subscribe('/n');
+    await subscriber.client.publish('/n', 'before');
+    const [transport] = subscriber.client._dispatcher.transports.websocket.values();
+    transport._socket.send('{');
+    await subscriber.client.publish('/n', 'behind');
+    await publisher.client.publish('/n', END);
+    await ended(subscriber, '/n');
+    return {
+      odd,
+      received: subscriber.data('/n'),
+      clientIds: subscriber.clientIds.length,
+      transport: subscriber.transport
+    };
+  },
+
   // A client that says goodbye gets no more; a new one in its place does.
   async goodbye(options) {
     const { subscriber, publisher } = peers(options);

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+import orjson
 from recording_site import Peer, Site, frame
 
+from support.nonsense import no_json
 from support.waiting import eventually
 
 TEXT, BINARY, CLOSE, PING, PONG, CONT = 1, 2, 8, 9, 10, 0
@@ -40,6 +42,7 @@ class Case:
     :param code: of the close frame that ends it (1005: it has none); None if the peer has to end
         it, which it does with code 1000.
     :param chops: those it is sent in.
+    :param junk: the messages that are no JSON; they are in front of those with ids.
     """
 
     number: str
@@ -48,6 +51,7 @@ class Case:
     ids: Sequence[str] = ()
     code: int | None = None
     chops: Sequence[str] = CHOPS
+    junk: Sequence[bytes] = ()
 
     def pieces(self, chop: str) -> list[bytes]:
         data = b"".join(self.frames)
@@ -59,8 +63,9 @@ class Case:
         """What comes before the end, replies first. A close frame overtakes the replies to what
         came in the same chop, as the suite allows ("NON-STRICT")."""
         overtaken = chop == ONE_CHOP and self.code is not None
-        replies = [] if overtaken else [(TEXT, reply(number)) for number in self.ids]
-        return replies + [(PONG, payload) for payload in self.pongs]
+        replies = [*map(refusal, self.junk), *map(reply, self.ids)]
+        return [*((TEXT, text) for text in replies if not overtaken),
+                *((PONG, payload) for payload in self.pongs)]
 
 
 def message(number: str) -> bytes:
@@ -70,6 +75,11 @@ def message(number: str) -> bytes:
 def reply(number: str) -> bytes:
     """All that comes back for ``message(number)``."""
     return b'[{"channel":"/a","id":"%b","ok":true}]' % number.encode()
+
+
+def refusal(junk: bytes) -> bytes:
+    """All that comes back for what is no JSON."""
+    return orjson.dumps([{"successful": False, "error": no_json(junk)}])
 
 
 def padded(size: int) -> str:

@@ -42,7 +42,7 @@ PARTS = (b'{"channel":"/a"', b"", b',"id":"part', b's"', b"}")
 # 1: echoes
 
 ECHOES = [
-    Case("1.1.1", [frame(TEXT)]),
+    Case("1.1.1", [frame(TEXT)], junk=[b""]),
     *(Case(f"1.1.{number}", [frame(TEXT, message(padded(size)))], ids=[padded(size)],
            chops=[ONE_CHOP])
       for number, size in enumerate(SIZES, 2)),

@@ -35,7 +35,7 @@ BROKEN = frame(TEXT, TOO_HIGH)
 TEXTS = ["Hello-µ@ßöäüàá-UTF-8!!", KOSME.decode()]
 
 MESSAGES = [
-    Case("6.1.2", fragments(b"", b"", b"")),
+    Case("6.1.2", fragments(b"", b"", b""), junk=[b""]),
     Case("6.1.3", fragments(b"", message("middle"), b""), ids=["middle"]),
     *(Case(f"6.2.1, {text}", [frame(TEXT, message(text))], ids=[text]) for text in TEXTS),
     *(Case(f"6.2.2, {text}", fragments(*halves(text)), ids=[text]) for text in TEXTS),
@@ -119,7 +119,8 @@ def within(data: bytes) -> bytes:
 def test_valid(site: Site, section: str, caplog: pytest.LogCaptureFixture) -> None:
     for data in VALID[section]:
         whole, ids = within(data), [data.decode()]
-        check(site, Case(f"{data!r}", [frame(TEXT, data)]), caplog)  # as in the suite: no JSON
+        # As in the suite: no JSON.
+        check(site, Case(f"{data!r}", [frame(TEXT, data)], junk=[data]), caplog)
         check(site, Case(f"{data!r} in JSON", [frame(TEXT, whole)], ids=ids), caplog)
         check(site, Case(f"{data!r} in pieces", fragments(*chopped(whole, 1)), ids=ids,
                          chops=[PER_FRAME]), caplog)
@@ -136,5 +137,5 @@ def test_invalid(site: Site, section: str, caplog: pytest.LogCaptureFixture) -> 
 
 def test_nul_is_utf8_but_no_json(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """6.7.1."""
-    check(site, Case("alone", [frame(TEXT, b"\0")]), caplog)
-    check(site, Case("in JSON", [frame(TEXT, within(b"\0"))]), caplog)
+    for junk in (b"\0", within(b"\0")):
+        check(site, Case(f"{junk!r}", [frame(TEXT, junk)], junk=[junk]), caplog)

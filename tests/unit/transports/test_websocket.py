@@ -12,8 +12,10 @@ import pytest
 from recording_site import UPGRADE, Peer, Site, frame, messages
 
 from faye_redis.concurrency import monotonic
+from faye_redis.errors import BadRequest
 from faye_redis.transports import sockets, websocket
 from faye_redis.transports.sockets import State
+from support.nonsense import no_json
 from support.waiting import eventually
 
 TEXT, BINARY, CLOSE, PING, PONG, CONT = 1, 2, 8, 9, 10, 0
@@ -144,11 +146,37 @@ def test_pushed_messages(site: Site) -> None:
     assert peer.replies() == [{"id": "3"}]
 
 
-@pytest.mark.parametrize("junk", [b"{", b"1", b"", b"[null]", b"NaN", b"[" * 1000])
-def test_what_is_no_message_is_ignored(site: Site, junk: bytes) -> None:
+NEITHER = "400::neither an object nor an array"
+NONE = "400::an array without any message"
+
+
+@pytest.mark.parametrize(("junk", "error"), [
+    *((junk, no_json(junk)) for junk in (b"", b"{", b"NaN", b"[" * 2000, b"\xc2\x80", b"\0")),
+    (b"1", NEITHER), (b'"x"', NEITHER), (b"null", NEITHER),
+    (b"[null]", NONE), (b"[[{}]]", NONE),
+    (b"[" * 32 + b"{}" + b"]" * 32, "400::nested deeper than max_depth, 32"),
+    (b"[%b]" % b",".join([MESSAGE] * 101), "413::101 messages, max_batch is 100"),
+])
+def test_what_cannot_be_parsed_is_answered_with_an_error(
+    site: Site, junk: bytes, error: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "faye_redis")
     peer = site.websocket()
     peer.send(frame(TEXT, junk) + frame(TEXT, MESSAGE))
+    assert peer.replies() == [{"successful": False, "error": error}]
     assert peer.replies() == REPLY
+    status, _, reason = error.partition("::")
+    assert caplog.messages == [f"WebSocket message refused ({status}): {reason}"]
+    assert site.channels == ["/a"]
+
+
+def test_an_error_is_short_and_printable(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise BadRequest("ä\n" + "x" * 300, 413)
+    monkeypatch.setattr(websocket, "parse", refuse)
+    peer = site.websocket()
+    peer.text({})
+    assert peer.replies() == [{"successful": False, "error": "413::??" + "x" * 249}]
 
 
 def test_empty_array_is_answered(site: Site) -> None:
@@ -205,6 +233,7 @@ def test_replies_of_one_array_keep_their_places(site: Site) -> None:
 def test_what_follows_a_publish_waits_for_it(site: Site) -> None:
     peer = site.websocket()
     peer.text({"channel": "/soon"})
+    peer.text(5)
     peer.text({"channel": "/b"})
     peer.text({"channel": "/soon"})
     eventually(lambda: site.server.unanswered)
@@ -212,7 +241,7 @@ def test_what_follows_a_publish_waits_for_it(site: Site) -> None:
     assert peer.frame() == (PONG, b"seen")
     assert site.channels == ["/soon"]
     site.server.answer_all()
-    assert [peer.replies()[0]["channel"] for _ in range(3)] == ["/soon", "/b", "/soon"]
+    assert [peer.replies()[0].get("channel") for _ in range(4)] == ["/soon", None, "/b", "/soon"]
 
 
 def test_reading_pauses_while_many_publishes_wait(site: Site) -> None:
