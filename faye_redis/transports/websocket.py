@@ -378,11 +378,15 @@ class WebSocket(TakenSocket):
 
     def _handle(self, data: bytes) -> None:
         try:
-            messages = self._parse(data)
+            self._carry_out(self._parse(data))
         except BadRequest as problem:
             log.info("WebSocket message refused (%d): %s", problem.status, problem.reason)
+            self.admit(None)  # counts as one
             self.reply([encode(refusal({}, printable(f"{problem.status}::{problem.reason}")))])
-            return
+        if self._leave is not None:
+            self._fail(*self._leave)
+
+    def _carry_out(self, messages: list[Any]) -> None:
         replies: list[bytes] = []
         for message in messages:
             try:
@@ -391,5 +395,3 @@ class WebSocket(TakenSocket):
                 continue  # a newer connection took the client over: it gets the answer
         if replies or not messages:  # an empty array is an old client's way to ask "still there?"
             self.reply(replies)
-        if self._leave is not None:
-            self._fail(*self._leave)

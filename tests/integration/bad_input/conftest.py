@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
 from carriers import CARRIERS, MOUNT, Line
 from nodes import worker
-from raw_client import RawClient
+from raw_client import PATIENCE, RawClient
 from witness import Witness
 
 from support.gunicorn_node import Node
@@ -37,6 +38,12 @@ def witness(bystander: Witness) -> Witness:
     """The bystander; what came too late for an earlier test does not count."""
     bystander.forget()
     return bystander
+
+
+@pytest.fixture
+def sock(node: Node) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", node.port), PATIENCE) as opened:
+        yield opened
 
 
 @pytest.fixture(params=CARRIERS)

@@ -29,12 +29,6 @@ def frame(kind: Opcode, data: bytes) -> bytes:
 
 
 @pytest.fixture
-def sock(node: Node) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", node.port), PATIENCE) as opened:
-        yield opened
-
-
-@pytest.fixture
 def line(node: Node) -> Iterator[Line]:
     with closing(HttpLine(node.port, json_body)) as opened:
         yield opened

@@ -768,6 +768,14 @@ def test_a_socket_that_does_not_mind_being_refused_is_closed(
     assert peer.close_code() == 1008
 
 
+def test_what_cannot_be_parsed_counts_as_a_message(make_site: Callable[..., Site]) -> None:
+    peer = make_site(max_message_rate=2, ping=0).websocket()
+    peer.send(frame(TEXT, b"1") * 40)
+    answers = 8 + 20 + 1  # within the rate, refused, and the one too many
+    assert {peer.frame()[0] for _ in range(answers)} == {TEXT}
+    assert peer.close_code() == 1008
+
+
 def test_any_number_of_messages(site: Site) -> None:
     stream = bound(site, site.websocket())
     assert all(stream.admit({}) for _ in range(10_000))
