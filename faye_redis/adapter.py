@@ -51,6 +51,9 @@ class WSGIAdapter:
     def __init__(
         self, app: Application | None = None, settings: Mapping[str, Any] | None = None
     ) -> None:
+        if app is not None and not callable(app):
+            raise ConfigurationError(
+                "app", "must be a WSGI application or None; options are the second argument")
         self.settings = Settings.load(settings, os.environ)
         logs.configure(self.settings.engine.log_level)
         self.engine = create_engine(self.settings.engine)

@@ -31,7 +31,12 @@ def push_only(attempt: Attempt) -> bool:
 
 
 def shared_token(*tokens: str, field: str = "token") -> Rule:
-    """Ask for one of these in ``ext``; compared without telling by the time it takes."""
+    """Ask for one of these in ``ext``; compared without telling by the time it takes.
+
+    :raises ValueError: one is empty.
+    """
+    if not all(tokens):
+        raise ValueError("an empty token would be no token")
     known = [token.encode() for token in tokens]
 
     def has_token(attempt: Attempt) -> bool:
@@ -46,6 +51,7 @@ class SignedTokens:
     :param secret: signs them; several, the newest last, for a change of it.
     :param max_age: seconds that a token may be used for a handshake; a client that has shaken
         hands goes on. None: for ever.
+    :raises ValueError: a secret is empty.
     :param salt: keeps these tokens apart from others signed with the same secret.
     """
 
@@ -53,14 +59,24 @@ class SignedTokens:
         self, secret: str | list[str], max_age: float | None, salt: str = "faye_redis",
         field: str = "token",
     ) -> None:
-        from itsdangerous import URLSafeTimedSerializer
-
+        if not secret or not all(secret):
+            raise ValueError("an empty secret keeps nothing")
+        try:
+            from itsdangerous import URLSafeTimedSerializer
+        except ImportError:
+            raise ImportError(
+                "SignedTokens needs itsdangerous: pip install 'faye_redis[tokens]'") from None
         self._serializer = URLSafeTimedSerializer(secret, salt=salt)
         self._max_age = max_age
         self._field = field
 
     def make(self, user: str) -> str:
-        """A token for a user; URL-safe."""
+        """A token for a user; URL-safe.
+
+        :raises TypeError: the name is no string.
+        """
+        if not isinstance(user, str):
+            raise TypeError(f"the name of a user is a string, not {type(user)}")
         return str(self._serializer.dumps(user))
 
     def __call__(self, attempt: Attempt) -> str:

@@ -100,7 +100,7 @@ class EngineSettings:
     read_timeout: float = field(default=1, metadata=_about(
         seconds(), "Longest wait for a reply", True))
     write_timeout: float = field(default=1, metadata=_about(
-        seconds(), "Longest wait until a command is sent, and for a client's stuck socket"))
+        seconds(), "Longest wait until a command is sent", True))
     max_retries: int = field(default=3, metadata=_about(
         whole(0, 1000), "Repetitions of a failed call that is safe to repeat", True))
     retry_delay: float = field(default=1, metadata=_about(

@@ -44,7 +44,7 @@ def main() -> None:
         gunicorn(options, port, Path(directory) / "socket") as web,
     ):
         address = f"http://{options.host}:{port}/"
-        print(f"\n  Open {address} in two windows.\n  Ctrl-C ends it.\n", flush=True)
+        print(f"\n  Open {address} in two browsers.\n  Ctrl-C ends it.\n", flush=True)
         while store.poll() is None and web.poll() is None:
             time.sleep(0.5)
         sys.exit("a server has ended")

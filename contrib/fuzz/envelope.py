@@ -107,7 +107,9 @@ def is_documented(told: Any) -> bool:
     if not isinstance(told, str) or len(told) > LONGEST_ERROR:
         return False
     texts = [(f"{code}:", f":{text}") for code, text in TEXTS.items()]
-    texts += [("409:", ":Too many wildcard subscriptions")]
+    texts += [("409:", ":Too many wildcard subscriptions"),
+              ("405:", ":Longer than max_channel_length, 40"),
+              ("405:", ":More segments than max_channel_segments, 4")]
     return any(told.startswith(code) and told.endswith(text) for code, text in texts)
 
 

@@ -43,13 +43,17 @@ class Authorization:
     def handshake(self, exchange: Exchange) -> str:
         """The user that the client is of, "" if no rule names one.
 
-        :raises Refused: 403; the advice is "none" unless the rule says otherwise.
+        :raises Refused: 403, also if two rules name two users; the advice is "none" unless the
+            rule says otherwise.
+        :raises TypeError: a rule has returned what is neither a user nor a yes.
         """
         if exchange.request is None:
             return ""
         attempt = Attempt(HANDSHAKE, exchange.message, exchange.request)
-        users = [said for said in self._ask(attempt) if isinstance(said, str)]
-        return users[0][:LONGEST_USER] if users else ""
+        users = {_user(said) for said in self._ask(attempt)} - {""}
+        if len(users) > 1:
+            raise Refused(denied(HANDSHAKE, "", ""), "none")
+        return users.pop()[:LONGEST_USER] if users else ""
 
     def subscribe(self, exchange: Exchange, client_id: str, names: Iterable[str]) -> None:
         """:raises Refused: 403, for the first channel or pattern that is not allowed.
@@ -88,3 +92,12 @@ class Authorization:
             raise Refused(
                 denied(attempt.action, attempt.channel, no.text), no.reconnect) from None
         return said
+
+
+def _user(said: Any) -> str:
+    if said is True:
+        return ""
+    if not isinstance(said, str):
+        raise TypeError(f"a rule for handshakes returns a string or a bool, not {type(said)}: the "
+                        "name of a user is a string")
+    return said

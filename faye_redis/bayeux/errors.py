@@ -39,12 +39,13 @@ MAX_ARGUMENTS = 255
 """Characters of the arguments that are repeated to whoever sent them."""
 
 
-def error(code: int, *args: Any) -> str:
+def error(code: int, *args: Any, text: str = "") -> str:
     """The text of error ``code``: ``error(405, "/x")`` is ``"405:/x:Invalid channel"``.
 
     :param args: taken from a message, so JSON values of any kind; written as JavaScript would.
+    :param text: in place of the one in the table.
     """
-    return f"{code}:{_text(list(args))[:MAX_ARGUMENTS]}:{TEXTS[code]}"
+    return f"{code}:{_text(list(args))[:MAX_ARGUMENTS]}:{text or TEXTS[code]}"
 
 
 def exceeded(option: str, limit: float) -> str:

@@ -93,11 +93,20 @@ class Limits:
 
     def is_channel(self, name: object) -> TypeGuard[str]:
         """Is it the name of a channel, and not too long?"""
-        return is_channel(name) and self._is_short(name)
+        return is_channel(name) and not self._too_long(name)
 
-    def _is_short(self, name: str) -> bool:
-        return (len(name) <= self._settings.max_channel_length
-                and name.count("/") <= self._settings.max_channel_segments)
+    def channel_error(self, name: object) -> str:
+        """The error for what is no channel, or no channel or pattern, or too long."""
+        return error(405, name, text=self._too_long(name) if is_subscription(name) else "")
+
+    def _too_long(self, name: str) -> str:
+        """Which limit the name is over; "" for none."""
+        settings = self._settings
+        if len(name) > settings.max_channel_length:
+            return f"Longer than max_channel_length, {settings.max_channel_length}"
+        if name.count("/") > settings.max_channel_segments:
+            return f"More segments than max_channel_segments, {settings.max_channel_segments}"
+        return ""
 
     def objection(self, names: Sequence[Any], remote: bool) -> str | None:
         """The error for the first of ``names`` that may not be subscribed to; None if all may.
@@ -107,8 +116,8 @@ class Limits:
         if remote and len(names) > self._settings.max_subscriptions:
             return self.error("max_subscriptions")
         for name in names:
-            if not is_subscription(name) or not self._is_short(name):
-                return error(405, name)
+            if not is_subscription(name) or self._too_long(name):
+                return self.channel_error(name)
             if remote and (channels.is_meta(name) or channels.is_service(name)):
                 return error(403, name)
         return None

@@ -85,7 +85,8 @@ class Attempt(NamedTuple):
 
 
 Rule = Callable[[Attempt], Any]
-"""Allowed if it returns something true. For a handshake a string is the name of the user."""
+"""Allowed if it returns something true. For a handshake that is True or the name of the user, a
+string."""
 
 
 class _Rule(NamedTuple):
@@ -127,6 +128,8 @@ class Policy:
         return self._adder(PUBLISH, patterns)
 
     def _adder(self, action: str, patterns: tuple[str, ...]) -> Callable[[Rule], Rule]:
+        if not patterns or callable(patterns[0]):
+            raise ValueError(f'say what the rule is about: @policy.{action}("/a", "/b/**")')
         for pattern in patterns:
             if not is_subscription(pattern):
                 raise ValueError(f"{pattern!r} is neither a channel nor a pattern")

@@ -94,7 +94,7 @@ class Publishing:
         if "data" not in message:
             raise Refused(error(402, "data"))
         if not self._limits.is_channel(channel):
-            raise Refused(error(405, channel))
+            raise Refused(self._limits.channel_error(channel))
         refuse_preset(message)
         return channel
 

@@ -315,14 +315,14 @@ def _effects() -> Iterator[Case]:
         differs="max_channel_segments, by default 16.",
         ours={1: {"body": [{"id": "7", "clientId": "$a", "channel": "/meta/subscribe",
                             "successful": False, "subscription": deep,
-                            "error": f"405:{deep}:Invalid channel"}]}})
+                            "error": f"405:{deep}:More segments than max_channel_segments, 16"}]}})
     long = "/" + "x" * 255
     yield with_client(
         "subscribe to a channel of 256 characters", subscribe(long),
         differs="max_channel_length, by default 255.",
         ours={1: {"body": [{"id": "7", "clientId": "$a", "channel": "/meta/subscribe",
                             "successful": False, "subscription": long,
-                            "error": f"405:{long[:255]}:Invalid channel"}]}})
+                            "error": f"405:{long[:255]}:Longer than max_channel_length, 255"}]}})
 
 
 def publications() -> Iterator[Case]:
@@ -378,8 +378,9 @@ def publications() -> Iterator[Case]:
     long = "/" + "x" * 255
     yield single("publish to a channel of 256 characters", {**PUBLISH, "channel": long},
                  differs="max_channel_length, by default 255.",
-                 ours={0: {"body": [{"id": "1", "channel": long, "successful": False,
-                                     "error": f"405:{long[:255]}:Invalid channel"}]}})
+                 ours={0: {"body": [{
+                     "id": "1", "channel": long, "successful": False,
+                     "error": f"405:{long[:255]}:Longer than max_channel_length, 255"}]}})
     yield from _texts(reply)
 
 

@@ -182,6 +182,11 @@ def test_a_wrong_option_is_named_at_construction(make: Make, settings: Any, text
     assert str(caught.value) == text
 
 
+def test_options_are_no_application(make: Make) -> None:
+    with pytest.raises(ConfigurationError, match="options are the second argument"):
+        make({"mount": "/x"})
+
+
 def test_environment_variables_are_options(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAYE_REDIS_MOUNT", "/from-env")
     monkeypatch.setenv("FAYE_REDIS_NAMESPACE", "from-env")

@@ -54,6 +54,19 @@ def test_a_shared_token() -> None:
 
 def test_no_shared_token_is_not_the_empty_one() -> None:
     assert not shared_token()(attempt({"token": ""}))
+    with pytest.raises(ValueError, match="empty token"):
+        shared_token("good", "")
+
+
+@pytest.mark.parametrize("secret", ["", [], ["good", ""], None])
+def test_an_empty_secret_keeps_nothing(secret: Any) -> None:
+    with pytest.raises(ValueError, match="empty secret"):
+        SignedTokens(secret, 60)
+
+
+def test_a_token_is_for_a_name() -> None:
+    with pytest.raises(TypeError, match="the name of a user is a string"):
+        SignedTokens("secret", 60).make(5)  # type: ignore[arg-type]
 
 
 # Signed

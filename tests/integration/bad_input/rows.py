@@ -35,6 +35,12 @@ def invalid(channel: str) -> str:
     return f"405:{channel[:255]}:Invalid channel"
 
 
+def too_long(channel: str) -> str:
+    limit = ("Longer than max_channel_length, 255" if len(channel) > 255
+             else "More segments than max_channel_segments, 16")
+    return f"405:{channel[:255]}:{limit}"
+
+
 def bad(field: str = "") -> str:
     return f"400:{field}:Bad request"
 

@@ -12,7 +12,7 @@ import pytest
 from carriers import CARRIERS, MOUNT, Line
 from raw_client import RawClient
 from redis import Redis
-from rows import OK, Row, forbidden, invalid, missing, quoted, unknown
+from rows import OK, Row, forbidden, invalid, missing, quoted, too_long, unknown
 from witness import Witness, check_undisturbed
 
 from support.gunicorn_node import Node
@@ -77,11 +77,11 @@ def limits() -> Iterator[Row]:
         yield publish(name, OK, heard=True)
         yield subscribe(name, OK)
     for name in (LONG + "a", DEEP + "/a", DEEP + "/a" * 200, "/" + "a" * 100_000):
-        yield publish(name, invalid(name))
-        yield subscribe(name, invalid(name))
+        yield publish(name, too_long(name))
+        yield subscribe(name, too_long(name))
     yield subscribe("/a" * 15 + "/**", OK)
-    yield subscribe(DEEP + "/**", invalid(DEEP + "/**"))
-    yield subscribe(LONG[:-2] + "/**", invalid(LONG[:-2] + "/**"))
+    yield subscribe(DEEP + "/**", too_long(DEEP + "/**"))
+    yield subscribe(LONG[:-2] + "/**", too_long(LONG[:-2] + "/**"))
 
 
 def subscriptions() -> Iterator[Row]:

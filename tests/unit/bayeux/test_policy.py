@@ -71,12 +71,28 @@ def test_every_rule_has_to_allow_it(bayeux, policy):
 
 
 @pytest.mark.parametrize(("verdicts", "user"), [
-    ([True], ""), (["ann"], "ann"), ([True, "ann", "bob"], "ann"), (["x" * 300], "x" * 255)])
+    ([True], ""), (["ann"], "ann"), ([True, "ann", "ann"], "ann"), (["x" * 300], "x" * 255)])
 def test_a_string_is_the_user(bayeux, policy, verdicts, user):
     for verdict in verdicts:
         policy.handshake(Asked(verdict))
     client_id = bayeux.reply(HANDSHAKE)["clientId"]
     assert bayeux.engine.owners[client_id] == Owner(user)
+
+
+def test_two_users_are_none(bayeux, policy):
+    for user in ("ann", "bob"):
+        policy.handshake(Asked(user))
+    reply = bayeux.reply(HANDSHAKE)
+    assert (reply["error"], reply["advice"]["reconnect"]) == (DENIED, "none")
+    assert bayeux.calls == []
+
+
+@pytest.mark.parametrize("verdict", [5, 1, ["ann"], {"user": "ann"}, object()])
+def test_a_user_is_a_string(bayeux, policy, verdict, caplog):
+    policy.handshake(Asked(verdict))
+    assert bayeux.reply(HANDSHAKE)["error"] == "500::Internal server error"
+    assert bayeux.calls == []
+    assert "the name of a user is a string" in caplog.text
 
 
 def test_the_rule_has_a_text_and_an_advice(bayeux, policy):
@@ -250,6 +266,14 @@ def test_strict_allows_handshakes_but_publishes_nothing(make_bayeux):
 def test_a_rule_has_to_be_about_something(policy, pattern):
     with pytest.raises(ValueError, match="neither a channel nor a pattern"):
         policy.subscribe("/a", pattern)
+
+
+def test_a_rule_has_to_say_what_it_is_about(policy):
+    for add in (policy.subscribe, policy.publish):
+        with pytest.raises(ValueError, match="say what the rule is about: @policy"):
+            add()
+        with pytest.raises(ValueError, match="say what the rule is about: @policy"):
+            add(Asked())
 
 
 def test_store_down(bayeux, policy):
