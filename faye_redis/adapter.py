@@ -10,20 +10,21 @@ from weakref import WeakSet
 
 from . import logs
 from .bayeux.extensions import Extensions
+from .bayeux.grammar import is_subscription
 from .bayeux.monitoring import Monitor
 from .bayeux.server import BayeuxServer
 from .bayeux.services import Handler
 from .bayeux.sessions import Sessions
 from .cleanup import CleanupTimer
 from .client import Client
-from .concurrency import Event, RLock, require_patched
+from .concurrency import Event, RLock, Timeout, require_patched
 from .connections import Connections
 from .engines import create_engine
 from .errors import ConfigurationError
 from .settings import Settings
 from .transports import Transports
 from .transports.cookies import browser
-from .transports.responses import Environ, StartResponse, refuse
+from .transports.responses import Environ, StartResponse
 
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
@@ -64,7 +65,8 @@ class WSGIAdapter:
         bind = self.settings.bind_clients
         sessions = Sessions(self.engine, browser if isinstance(bind, str) else bind)
         self._server = BayeuxServer(
-            self.engine, self.settings, self._extensions, self._monitor, sessions)
+            self.engine, self.settings, self._extensions, self._monitor, sessions,
+            failures=(Exception, Timeout))
         self._connections = Connections(self.engine, self.settings, self._server, self._monitor)
         self._transports = Transports(self._server, self._connections, self.settings)
         self._cleanup = CleanupTimer(self.engine, self.settings.engine.gc_interval)
@@ -79,7 +81,7 @@ class WSGIAdapter:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if not self._is_ours(environ.get("PATH_INFO", "")):
             if self._app is None:
-                return refuse(environ, start_response, 404)
+                return self._transports.refuse(environ, start_response, 404)
             return self._app(environ, start_response)
         if self._pid != os.getpid():
             self._start_for(environ)
@@ -205,16 +207,22 @@ class WSGIAdapter:
 
     def _remove(self, client_id: str, kick: bool) -> None:
         self.start()
-        self._monitor.departed(client_id, self.engine.destroy_client(client_id, kick))
+        channels = self.engine.destroy_client(client_id, kick)
+        self.engine.forget(client_id)
+        self._monitor.departed(client_id, channels)
 
     def unsubscribe(self, client_id: str, *channels: str) -> list[str]:
         """End subscriptions of a client, whichever worker holds it. The client is not told.
 
         :returns: those that it had.
+        :raises ValueError: one is neither a channel nor a pattern.
         :raises UnknownClient: it does not exist (any more).
         """
         self.start()
+        if strange := [name for name in channels if not is_subscription(name)]:
+            raise ValueError(f"{strange[0]!r} is neither a channel nor a pattern")
         removed = self.engine.unsubscribe(client_id, channels)
+        self.engine.forget(client_id)
         for channel in removed:
             self._monitor.trigger("unsubscribe", client_id, channel)
         return removed

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LONGEST_USER: Final = 255
 """Characters of the name of a user."""
 
+_WILDCARDS: Final = ("*", "**")  # a rule may compare names of channels with one that it makes of it
+
 
 class Authorization:
     """What the policy of one server allows. The in-process client may do everything."""
@@ -45,15 +47,15 @@ class Authorization:
 
         :raises Refused: 403, also if two rules name two users; the advice is "none" unless the
             rule says otherwise.
-        :raises TypeError: a rule has returned what is neither a user nor a yes.
+        :raises TypeError, ValueError: a rule has returned what is neither a user nor a yes.
         """
         if exchange.request is None:
             return ""
-        attempt = Attempt(HANDSHAKE, exchange.message, exchange.request)
+        attempt = Attempt(HANDSHAKE, exchange.message, exchange.request, taken={})
         users = {_user(said) for said in self._ask(attempt)} - {""}
         if len(users) > 1:
             raise Refused(denied(HANDSHAKE, "", ""), "none")
-        return users.pop()[:LONGEST_USER] if users else ""
+        return users.pop() if users else ""
 
     def subscribe(self, exchange: Exchange, client_id: str, names: Iterable[str]) -> None:
         """:raises Refused: 403, for the first channel or pattern that is not allowed.
@@ -64,10 +66,10 @@ class Authorization:
         owner = self._sessions.owner(client_id)
         if owner is None:
             raise UnknownClient(client_id)
+        attempt = Attempt(SUBSCRIBE, exchange.message, exchange.request, "", client_id,
+                          owner.user or None, {})
         for name in names:
-            self._ask(Attempt(
-                SUBSCRIBE, exchange.message, exchange.request, name, client_id,
-                owner.user or None))
+            self._ask(attempt._replace(channel=name))
 
     def publish(self, exchange: Exchange, channel: str) -> None:
         """:raises Refused: 403."""
@@ -79,7 +81,7 @@ class Authorization:
         client_id = exchange.message.get("clientId")
         return Attempt(
             PUBLISH, exchange.message, exchange.request or {}, channel,
-            client_id if isinstance(client_id, str) else None, self._sessions.user(client_id))
+            client_id if isinstance(client_id, str) else None, self._sessions.user(client_id), {})
 
     def _ask(self, attempt: Attempt) -> list[Any]:
         said = []
@@ -100,4 +102,6 @@ def _user(said: Any) -> str:
     if not isinstance(said, str):
         raise TypeError(f"a rule for handshakes returns a string or a bool, not {type(said)}: the "
                         "name of a user is a string")
+    if said in _WILDCARDS or len(said) > LONGEST_USER:
+        raise ValueError(f"the name of a user is no wildcard and {LONGEST_USER} characters at most")
     return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 TEXTS = {
@@ -51,7 +52,17 @@ def error(code: int, *args: Any, text: str = "") -> str:
 def exceeded(option: str, limit: float) -> str:
     """The error for more than an option allows: ``409:128:Too many subscriptions``."""
     code, text = _EXCEEDED[option]
-    return f"{code}:{limit:g}:{text}"
+    return f"{code}:{limit:.12g}:{text}"
+
+
+def _first(values: list[Any]) -> Iterator[str]:
+    """The texts of as many as can be needed: a request may hold very many."""
+    size = 0
+    for value in values:
+        yield (text := _text(value))
+        size += len(text) + 1
+        if size > MAX_ARGUMENTS:
+            return
 
 
 def denied(action: str, channel: str, text: str) -> str:
@@ -71,7 +82,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return ",".join(map(_text, value))
+        return ",".join(_first(value))
     if isinstance(value, dict):
         return "[object Object]"
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -18,12 +18,13 @@ everything that comes over a network, by every transport; the in-process client 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from http.cookies import CookieError, SimpleCookie
+from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
+from ..headers import cookies, header
 from .channels import covers, intersection
 from .exchange import Environ, Request
-from .grammar import is_subscription
+from .grammar import is_pattern, is_subscription
 from .messages import Message
 
 HANDSHAKE, SUBSCRIBE, PUBLISH = "handshake", "subscribe", "publish"
@@ -47,6 +48,13 @@ class Attempt(NamedTuple):
     """None if the client has not told; in a handshake, too."""
     user: str | None = None
     """What the rule for handshakes returned for this client, if that was a string."""
+    taken: dict[str, Any] | None = None
+    """What ``take`` has given to any rule that was asked about this message."""
+
+    @property
+    def is_pattern(self) -> bool:
+        """Does it take the right to all that ``channel``, a pattern, matches?"""
+        return is_pattern(self.channel)
 
     @property
     def environ(self) -> Environ:
@@ -55,12 +63,8 @@ class Attempt(NamedTuple):
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies of the request; none if they cannot be read."""
-        try:
-            found = SimpleCookie(self.environ.get("HTTP_COOKIE", ""))
-        except CookieError:
-            return {}
-        return {name: morsel.value for name, morsel in found.items()}
+        """The cookies of the request."""
+        return cookies(self.environ)
 
     @property
     def data(self) -> Any:
@@ -69,24 +73,30 @@ class Attempt(NamedTuple):
 
     def header(self, name: str) -> str | None:
         """A header of the request, by any case of its name."""
-        value: str | None = self.environ.get("HTTP_" + name.upper().replace("-", "_"))
-        return value
+        return header(self.environ, name)
 
     def take(self, field: str) -> Any:
         """A field of the message's ``ext``, which is taken out of it, so that subscribers do not
         get it; None if there is none."""
+        if self.taken is not None and field in self.taken:
+            return self.taken[field]
         ext = self.message.get("ext")
-        if not isinstance(ext, dict):
-            return None
-        value = ext.pop(field, None)
-        if not ext:
+        value = ext.pop(field, None) if isinstance(ext, dict) else None
+        if ext == {}:
             del self.message["ext"]
+        if self.taken is not None:
+            self.taken[field] = value
         return value
 
 
 Rule = Callable[[Attempt], Any]
 """Allowed if it returns something true. For a handshake that is True or the name of the user, a
 string."""
+
+
+def _check(rule: Rule) -> None:
+    if iscoroutinefunction(rule):
+        raise ValueError("a rule is a plain function, which may wait: nobody awaits a coroutine")
 
 
 class _Rule(NamedTuple):
@@ -109,21 +119,25 @@ class Policy:
 
     def handshake(self, rule: Rule) -> Rule:
         """Ask ``rule`` about every handshake. Once there is one, a client has to shake hands
-        before it publishes (unless ``require_client_id`` is False)."""
+        before it publishes (unless ``require_client_id`` is False).
+
+        :raises ValueError: it is a coroutine, which nobody would await.
+        """
+        _check(rule)
         self._rules[HANDSHAKE].append(_Rule("", rule))
         return rule
 
     def subscribe(self, *patterns: str) -> Callable[[Rule], Rule]:
         """Ask a rule about subscriptions to these channels and patterns.
 
-        :raises ValueError: one is no channel or pattern.
+        :raises ValueError: one is no channel or pattern, or the rule is a coroutine.
         """
         return self._adder(SUBSCRIBE, patterns)
 
     def publish(self, *patterns: str) -> Callable[[Rule], Rule]:
         """Ask a rule about publishing to these channels and to what these patterns match.
 
-        :raises ValueError: one is no channel or pattern.
+        :raises ValueError: one is no channel or pattern, or the rule is a coroutine.
         """
         return self._adder(PUBLISH, patterns)
 
@@ -135,6 +149,7 @@ class Policy:
                 raise ValueError(f"{pattern!r} is neither a channel nor a pattern")
 
         def add(rule: Rule) -> Rule:
+            _check(rule)
             self._rules[action] += [_Rule(pattern, rule) for pattern in patterns]
             return rule
         return add

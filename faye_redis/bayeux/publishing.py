@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from ..engines.base import Engine, Published
-from ..errors import EngineError
+from ..errors import Denied, EngineError
 from . import messages
 from .authorization import Authorization
-from .errors import error
+from .errors import denied, error
 from .exchange import Exchange, Refused, Request, refuse_preset
 from .exchange import client_id as client_id_of
 from .limits import Limits
@@ -45,7 +45,8 @@ class Publishing:
         the engine has it.
 
         :raises Refused: in this order: 402 data, 405, preset, if clients must be known 402
-            clientId, then 403 and 407. A service's handler answers in place of the engine.
+            clientId, then 403 and 407. A service's handler answers in place of the engine, or
+            raises ``Denied``.
         :raises UnknownClient: clients must be known, and this one is not; comes before 403.
         """
         message = exchange.message
@@ -99,7 +100,10 @@ class Publishing:
         return channel
 
     def _serve(self, exchange: Exchange, channel: str) -> list[bytes]:
-        answer = self.services.call(self._authorization.attempt(exchange, channel))
+        try:
+            answer = self.services.call(self._authorization.attempt(exchange, channel))
+        except Denied as no:
+            raise Refused(denied("publish", channel, no.text)) from None
         return [line for reply in (exchange.reply, *answer)
                 for line in self._send(reply, exchange.request)]
 

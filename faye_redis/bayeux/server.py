@@ -76,13 +76,15 @@ class BayeuxServer:
 
     :param settings: uses timeout, interval, policy, require_client_id, and the limits on
         channels, subscriptions and handshakes.
+    :param failures: what user code may raise; a timeout may be none of Exception.
     """
 
     def __init__(
         self, engine: Engine, settings: Settings, extensions: Extensions, monitor: Monitor,
-        sessions: Sessions,
+        sessions: Sessions, failures: tuple[type[BaseException], ...] = (Exception,),
     ) -> None:
         self._engine = engine
+        self._failures = failures
         self._settings = settings
         self._limits = Limits(settings, monotonic)
         self._extensions = extensions
@@ -114,40 +116,46 @@ class BayeuxServer:
         :raises Superseded: a newer request of the client took over; answer this one with nothing.
         """
         if not isinstance(message, dict):
+            if self._settings.max_message_rate:
+                link.admit(None)  # counts as one
             return [encode(NO_OBJECT)]
         if request is not None:
             message = without_verdict(message)
         exchange = Exchange(message, success(message), request, link)
-        if objection := self._objection(exchange):
-            return self._fail(exchange, objection)
-        if self._extensions.incoming:
-            piped = self._extensions.run("incoming", message, request)
-            if piped is None:
-                return [encode(refusal(message, MESSAGE_DELETED))]
-            exchange = Exchange(piped, success(piped), request, link)
-        verb = self._verb(exchange.message.get("channel"))
-        if self._sessions.binds and request is not None:
-            verb = partial(self._bound, verb, request)
-        return self.carry_out(exchange, verb)
+        return self.carry_out(exchange, self._begin)
 
-    def _bound(self, verb: Verb, request: Request, exchange: Exchange) -> list[bytes]:
-        self.check_owner(exchange.message.get("clientId"), request)
-        return verb(exchange)
+    def _begin(self, exchange: Exchange) -> list[bytes]:
+        self._check(exchange)
+        if not self._extensions.incoming:
+            return self._go_on(exchange)
+        message, request = exchange.message, exchange.request
+        piped = self._extensions.run("incoming", message, request)
+        if piped is None:
+            return [encode(refusal(message, MESSAGE_DELETED))]
+        return self.carry_out(
+            Exchange(piped, success(piped), request, exchange.link), self._go_on)
+
+    def _go_on(self, exchange: Exchange) -> list[bytes]:
+        if exchange.request is not None:
+            self.check_owner(exchange.message.get("clientId"), exchange.request)
+        return self._verb(exchange.message.get("channel"))(exchange)
 
     def check_owner(self, client_id: object, request: Request) -> None:
         """:raises UnknownClient: the client is bound to somebody else than who asks."""
         if self._sessions.binds:
             self._sessions.check(client_id, request)
 
-    def _objection(self, exchange: Exchange) -> str | None:
-        """What is wrong with a message before anything looks at what it says."""
-        message = exchange.message
-        if not is_message_id(message.get("id")):
+    def forget_owners(self) -> None:
+        """Ask the engine again whose a client is, of any: some have been removed."""
+        self._sessions.forget()
+
+    def _check(self, exchange: Exchange) -> None:
+        """:raises Refused: something is wrong before anything looks at what the message says."""
+        if not is_message_id(exchange.message.get("id")):
             exchange.reply.pop("id", None)
-            return error(400, "id")
+            raise Refused(error(400, "id"))
         if self._settings.max_message_rate and not self._admits(exchange):
-            return self._limits.error("max_message_rate")
-        return None
+            raise Refused(self._limits.error("max_message_rate"))
 
     def _admits(self, exchange: Exchange) -> bool:
         """Connects come as often as there are messages; handshakes have a rate of their own."""
@@ -182,7 +190,7 @@ class BayeuxServer:
             return self._fail(exchange, self._limits.error(refused.option))
         except EngineError as problem:
             log.error("%s failed: %s", channel, problem)
-        except Exception:
+        except self._failures:
             log.exception("%s failed", channel)
         return self._fail(exchange, error(500), "retry")
 
@@ -337,13 +345,12 @@ class BayeuxServer:
         """
         message = without_verdict(message)
         exchange = Exchange(message, success(message), request, link)
-        if objection := self._objection(exchange):
-            return done(self._fail(exchange, objection))
 
         def stored(result: int | EngineError) -> None:
             done(self.carry_out(exchange, lambda _: self._publishing.finish(exchange, result)))
 
         def begin(_: Exchange) -> list[bytes]:
+            self._check(exchange)
             self._publishing.begin(exchange, stored)
             return []
         if failed := self.carry_out(exchange, begin):

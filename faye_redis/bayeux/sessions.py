@@ -61,6 +61,10 @@ class Sessions:
             log.warning("client %.6s... is bound to somebody else than who uses it", client_id)
             raise UnknownClient(str(client_id))
 
+    def forget(self) -> None:
+        """Forget what is known of clients, some of which have been removed."""
+        self._owner.cache_clear()
+
     def user(self, client_id: object) -> str | None:
         """The user that the client's handshake named, if there is such a client and it did."""
         owner = self.owner(client_id)

@@ -309,6 +309,10 @@ class Connections:
             self._drop(connection)
             connection.end(kicked)
 
+    def forgotten(self, client_id: str) -> None:
+        self._recovery.left(client_id)
+        self._server.forget_owners()
+
     def expired(self, client_id: str, channels: list[str]) -> None:
         spawn(self._monitor.departed, client_id, channels)
 

@@ -113,6 +113,9 @@ class EngineEvents(Protocol):
     def restored(self) -> None:
         """What was ``remembered`` has been put back: positions of streams are their own again."""
 
+    def forgotten(self, client_id: str) -> None:
+        """The client must not be put back from memory as it was."""
+
     def expired(self, client_id: str, channels: list[str]) -> None:
         """This worker removed the client, which had expired or was further behind than its logs
         reach (once in the cluster per client)."""
@@ -289,6 +292,10 @@ class Engine(Protocol):
         :returns: the channels it was subscribed to.
         :raises UnknownClient: it does not exist (of several at once, one caller succeeds).
         """
+
+    def forget(self, client_id: str) -> None:
+        """Tell all workers that the client, if the store loses its data, must not be put back as
+        they remember it (``EngineEvents.forgotten``); only its own connection knows it."""
 
     def was_kicked(self, client_id: str) -> bool:
         """Was there such a client, which was kicked, not long ago?"""

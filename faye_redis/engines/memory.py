@@ -129,13 +129,21 @@ class MemoryEngine:
     def destroy_client(self, client_id: str, kick: bool = False) -> list[str]:
         self._client(client_id)
         if kick:
+            self._forget_kicked()
             self._kicked[client_id] = self._clock()
         return self._remove(client_id)
 
+    def forget(self, client_id: str) -> None:
+        if self._events:
+            self._events.forgotten(client_id)
+
     def was_kicked(self, client_id: str) -> bool:
+        self._forget_kicked()
+        return client_id in self._kicked
+
+    def _forget_kicked(self) -> None:
         limit = self._clock() - self._settings.client_timeout
         _forget(self._kicked, lambda at: at < limit)
-        return client_id in self._kicked
 
     def cleanup_expired(self, thorough: bool = True) -> int:
         expired = [id for id, client in self._clients.items() if self._is_expired(client)]

@@ -6,10 +6,10 @@ come. Pages elsewhere cannot read it, and their requests do not carry it.
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from ..engines.ids import new_client_id
+from ..headers import cookies
 from .responses import Environ, Headers
 
 NAME: Final = "BAYEUX_BROWSER"
@@ -20,25 +20,19 @@ def browser(environ: Environ) -> str | None:
     """The value that the request shows, or that the answer to it sets."""
     if _KEY in environ:
         return str(environ[_KEY])
-    if NAME not in environ.get("HTTP_COOKIE", ""):
-        return None
-    try:
-        found = SimpleCookie(environ["HTTP_COOKIE"]).get(NAME)
-    except CookieError:
-        return None
-    return found.value if found else None
+    return cookies(environ).get(NAME)
 
 
 class BrowserCookie:
     """Gives it to those who have none.
 
     :param enabled: does nothing if not.
-    :param path: the only one that the cookie is sent to.
+    :param mount: path of the server within the application.
     """
 
-    def __init__(self, enabled: bool, path: str) -> None:
+    def __init__(self, enabled: bool, mount: str) -> None:
         self._enabled = enabled
-        self._path = path
+        self._mount = mount
 
     def give(self, environ: Environ) -> Headers:
         """The header that sets it, if the request has none; the request counts as one with it."""
@@ -46,5 +40,5 @@ class BrowserCookie:
             return []
         environ[_KEY] = value = new_client_id()
         secure = "; Secure" if environ["wsgi.url_scheme"] == "https" else ""
-        return [("Set-Cookie",
-                 f"{NAME}={value}; Path={self._path}; HttpOnly; SameSite=Lax{secure}")]
+        path = environ.get("SCRIPT_NAME", "") + self._mount
+        return [("Set-Cookie", f"{NAME}={value}; Path={path}; HttpOnly; SameSite=Lax{secure}")]

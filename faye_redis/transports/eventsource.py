@@ -127,7 +127,7 @@ class EventSourceTransport:
         self._cors.check(environ)
         if self._table.is_closed:
             raise StopIteration  # see ``_open``
-        self._table.check()
+        self._table.check(environ)
         client_id = environ.get("PATH_INFO", "").rsplit("/", 1)[-1]
         sock = raw_socket(environ)
         if not is_client_id(client_id) or sock is None:
@@ -153,6 +153,9 @@ class EventSourceTransport:
             raise BadRequest("event stream of an unknown client", 404) from None
         except EngineError as error:
             log.warning("event stream not opened: %s", error)
+            raise StopIteration from None
+        except Exception:
+            log.exception("event stream not opened")
             raise StopIteration from None
 
     def _head(self, environ: Environ) -> bytes:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Handler = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+MOST_ENDING = 1000
+"""Refused requests whose bodies are being thrown away."""
+
 IN_A_ROW = 16
 """Requests answered before others get their turn for certain."""
 
@@ -44,6 +47,7 @@ class Transports:
     ) -> None:
         self._cors = Cors(settings.allowed_origins)
         self._table = SocketTable(settings.max_connections)
+        self._ending = SocketTable(MOST_ENDING)
         cookie = BrowserCookie(settings.bind_clients == "cookie", settings.mount)
         self._http = HttpTransport(server, connections, settings, self._cors, cookie)
         self._websocket = WebSocketTransport(
@@ -82,12 +86,12 @@ class Transports:
         except BadRequest as problem:
             log.log(logging.WARNING if problem.status == 403 else logging.INFO,
                     "request refused (%d): %s", problem.status, problem.reason)
-            return self._refuse(environ, start_response, problem.status, problem.reason)
+            return self.refuse(environ, start_response, problem.status, problem.reason)
         except StopIteration:
             raise
         except Exception:
             log.exception("request failed")
-            return self._refuse(environ, start_response, 500, "")
+            return self.refuse(environ, start_response, 500)
 
     def _give_way(self) -> None:
         """A connection whose requests have all arrived would have them all answered before anyone
@@ -96,20 +100,25 @@ class Transports:
         if self._answered % IN_A_ROW == 0:
             sleep(0)
 
-    def _refuse(
-        self, environ: Environ, start_response: StartResponse, status: int, reason: str
+    def refuse(
+        self, environ: Environ, start_response: StartResponse, status: int, reason: str = ""
     ) -> Iterable[bytes]:
-        """gunicorn reads a body that we leave to its end, however long that is, and nobody else has
+        """Answer with a status and a text.
+
+        gunicorn reads a body that we leave to its end, however long that is, and nobody else has
         a turn. So where there is one, the answer is sent from here, and what comes after it is
         thrown away for a few seconds: closing at once could take the answer from the peer (RFC
         9112, 9.6).
 
-        :raises StopIteration: that was done.
+        :raises StopIteration: that was done, or so many are being ended that this one goes without
+            a word.
         """
         sock = raw_socket(environ)
-        if sock is None or not has_unread_body(environ) or self._table.is_closed:
+        if sock is None or not has_unread_body(environ):
             return refuse(environ, start_response, status, reason)
-        last = TakenSocket(sock, self._table, LONGEST_TEXT, CLOSE_TIMEOUT)
+        if len(self._ending) >= MOST_ENDING:
+            raise StopIteration
+        last = TakenSocket(sock, self._ending, LONGEST_TEXT, CLOSE_TIMEOUT)
         answer = Answer(partial(refuse, status=status, reason=reason), environ)
         last.write(answer.encoded("gunicorn", "close"))
         last.start()

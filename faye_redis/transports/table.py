@@ -5,12 +5,18 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable
+from typing import Final
 
 from ..concurrency import monotonic, sleep, spawn
 from ..errors import BadRequest
+from ..headers import size
+from .responses import Environ
 from .sockets import Deed, State, TakenSocket
 
 log = logging.getLogger("faye_redis.sockets")
+
+MOST_HEADERS: Final = 32_768
+"""Characters in the headers of a request whose socket stays; gunicorn takes 800,000."""
 
 
 class SocketTable:
@@ -42,11 +48,14 @@ class SocketTable:
         """Does it take no more sockets?"""
         return self._closed
 
-    def check(self) -> None:
-        """Is there room for one more?
+    def check(self, environ: Environ) -> None:
+        """Is there room for one more, which keeps the headers of its request?
 
-        :raises BadRequest: status 503, no: ``max_connections`` are open, or the worker stops.
+        :raises BadRequest: status 503, no: ``max_connections`` are open, or the worker stops;
+            431, its headers are too long to be kept.
         """
+        if size(environ) > MOST_HEADERS:
+            raise BadRequest(f"headers of more than {MOST_HEADERS} characters", 431)
         if self._closed:
             raise BadRequest("the worker is stopping", 503)
         if len(self) >= self._limit:

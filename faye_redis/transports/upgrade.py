@@ -71,7 +71,7 @@ class WebSocketTransport:
         """
         self._cors.check(environ)
         response = _handshake(environ)
-        self.table.check()
+        self.table.check(environ)
         sock = raw_socket(environ)
         if sock is None:
             raise BadRequest("no socket to take over: run gunicorn with `-k gevent`", 501)

@@ -30,6 +30,9 @@ class Recorder:
     def destroyed(self, client_id: str, kicked: bool = False) -> None:
         self.calls.append(("kicked" if kicked else "destroyed", client_id))
 
+    def forgotten(self, client_id: str) -> None:
+        self.calls.append(("forgotten", client_id))
+
     def delivered(self, heard: int, written: bool) -> int:
         return heard
 

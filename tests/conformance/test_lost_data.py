@@ -201,3 +201,20 @@ def test_logs_without_subscribers_vanish(two: list[Worker]) -> None:
     two[0].publish("/nobody", 1)
     key = two[0].engine._keys.log("/nobody")
     assert 0 < two[0].engine._redis.pttl(key) <= 120_000
+
+
+def test_a_client_that_must_be_forgotten_is_not_put_back(two: list[Worker], lose: Lose) -> None:
+    kicked, changed, other = (two[0].client("/a", "/b") for _ in range(3))
+    for client_id in (kicked, changed, other):
+        assert poll(two[0], client_id, 1) == []
+    two[1].engine.destroy_client(kicked, kick=True)
+    two[1].engine.unsubscribe(changed, ["/a"])
+    for client_id in (kicked, changed):
+        two[1].engine.forget(client_id)
+    eventually(lambda: [one.client_id for one in two[0].connections.remembered()] == [other])
+    lose()
+    publish(two[1], "/a", 1)
+    eventually(lambda: is_known(two[1], other))
+    for client_id in (kicked, changed):
+        with pytest.raises((UnknownClient, EngineUnavailable)):
+            two[1].engine.touch(client_id)

@@ -481,6 +481,9 @@ def test_subscriptions_of_a_client_are_ended(adapter: WSGIAdapter) -> None:
     assert connect(adapter, client_id)["successful"] is True
     with pytest.raises(UnknownClient):
         adapter.unsubscribe("unknown", "/a")
+    for field in ("user", "epoch", "/a/", "/*/a"):
+        with pytest.raises(ValueError, match="neither a channel nor a pattern"):
+            adapter.unsubscribe(client_id, "/a", field)
 
 
 def test_removing_starts_the_server(make: Make) -> None:

@@ -9,6 +9,7 @@ words                                        meaning
 ``connected`` client connect-id              it goes on with the stream it has at this worker
 ``released`` client epoch last               another worker holds it now, as of this epoch, and
                                              since this was the last message id
+``forgotten`` client                         nobody may put it back from memory; to all workers
 ``delivered`` client server epoch position   a stream that lost it had come so far
 ============================================ =================================================
 
@@ -45,6 +46,8 @@ class Control:
         verb, client_id, *rest = words
         if verb == "destroyed":
             self._events.destroyed(client_id, rest == ["kicked"])
+        elif verb == "forgotten":
+            self._events.forgotten(client_id)
         elif verb == "changed":
             version, *since = map(int, rest)
             self._events.changed(client_id, version, since[0] if since else _NOTHING_NEW)

@@ -178,6 +178,10 @@ class RedisEngine:
         raise UnknownClient(client_id)
 
     @retried
+    def forget(self, client_id: str) -> None:
+        self._redis.publish(self._keys.server_channel(""), f"forgotten {client_id}")
+
+    @retried
     def was_kicked(self, client_id: str) -> bool:
         return bool(self._redis.exists(self._keys.kicked(client_id)))
 

@@ -56,8 +56,8 @@ a live client's keys never run out. A log and its ``trimmed`` live for ``message
 twice as long as the log keeps a message.
 
 Pub/sub channels: ``publish:<db>:<channel>`` carries ``id channel payload`` to the workers that
-follow this channel or pattern, ``server:<db>:<server_id>`` control messages to one worker. They
-contain the database number because Redis pub/sub ignores it.
+follow this channel or pattern, ``server:<db>:<server_id>`` control messages to one worker, and
+without an id to all. They contain the database number because Redis pub/sub ignores it.
 """
 
 from __future__ import annotations

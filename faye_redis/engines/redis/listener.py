@@ -40,7 +40,7 @@ class Listener:
 
     :param on_messages: called with messages in order of id, each once; after a reconnect one
         may come again in a later call.
-    :param on_control: called with the words of a control message to this worker.
+    :param on_control: called with the words of a control message to this worker or to all.
     :param recover: called after each connect, with followed channels and the last id heard; returns
         what was published since.
     """
@@ -58,6 +58,7 @@ class Listener:
         self._pool = pool
         self._keys = keys
         self._control = keys.server_channel(server_id).encode()
+        self._everyone = keys.server_channel("").encode()
         self._follow_timeout = follow_timeout
         self._on_messages = on_messages
         self._on_control = on_control
@@ -206,7 +207,7 @@ class Listener:
             self._held = []
             self._unconfirmed = Counter(list(self._followed))
             names = [self._keys.publish_channel(name) for name in self._followed]
-            self._write("SUBSCRIBE", self._control, *names)
+            self._write("SUBSCRIBE", self._everyone, self._control, *names)
             self.connected.set()
         if again:
             log.info("pub/sub connection is back")
@@ -242,7 +243,7 @@ class Listener:
             if isinstance(reply, RedisError):
                 raise reply
             kind, channel, data = reply[0], reply[1], reply[-1]
-            if kind == b"message" and channel != self._control:
+            if kind == b"message" and channel not in (self._control, self._everyone):
                 message = _message(data)
                 self._latest[channel] = max(message.id, self._latest.get(channel, 0))
                 batch.append(message)
@@ -253,7 +254,7 @@ class Listener:
                 self._on_control(data.decode().split(" "))
             elif channel == self._control:
                 self._listening.set()
-            elif kind == b"subscribe":
+            elif kind == b"subscribe" and channel != self._everyone:
                 self._confirm(channel.decode().removeprefix(self._keys.publish_channel("")))
         self._hear(batch)
 

@@ -41,5 +41,15 @@ def test_what_is_too_much(option, limit, text):
     assert exceeded(option, limit) == text
 
 
+def test_many_arguments_are_not_all_written():
+    written = []
+
+    class Counted(list):
+        def __iter__(self):
+            return (written.append(item) or item for item in super().__iter__())
+    assert error(405, Counted(["x" * 10] * 1000)).startswith("405:xxxxxxxxxx,xxxxxxxxxx,")
+    assert len(written) == 24  # 255 characters
+
+
 def test_deleted():
     assert MESSAGE_DELETED == "404::message_deleted"

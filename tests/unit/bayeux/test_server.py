@@ -9,6 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from faye_redis.errors import EngineUnavailable
+
 DELETED = "404::message_deleted"
 BROKEN = "500::Internal server error"
 PUBLISH = {"channel": "/a", "data": 1, "id": "7"}
@@ -66,6 +68,36 @@ def test_too_many_messages(make_bayeux):
                "clientId": "fakeclientid"}
     assert bayeux.reply(connect)["successful"] is True
     assert bayeux.calls == [("touch", "fakeclientid")]
+
+
+def test_what_is_no_message_counts_as_one(make_bayeux):
+    bayeux = make_bayeux(max_message_rate=5)
+    bayeux.send(None)
+    bayeux.send({**PUBLISH, "clientId": "fakeclientid"})
+    assert bayeux.link.asked == [None, "fakeclientid"]
+
+
+def test_a_rate_that_cannot_be_known_is_a_failure_of_one_message(make_bayeux):
+    bayeux = make_bayeux(max_message_rate=5)
+
+    def admit(client_id):
+        raise EngineUnavailable("Redis is down")
+    bayeux.link.admit = admit
+    assert bayeux.reply(PUBLISH)["error"] == BROKEN
+
+
+def test_a_timeout_that_is_no_exception_is_a_failure_like_others(make_bayeux):
+    class Timeout(BaseException):
+        """As gevent's."""
+
+    def late(message, request):
+        raise Timeout
+    bayeux = make_bayeux()
+    bayeux.extensions.add(Extension(late))
+    with pytest.raises(Timeout):
+        bayeux.send(PUBLISH)
+    bayeux.server._failures = (Exception, Timeout)
+    assert bayeux.reply(PUBLISH)["error"] == BROKEN
 
 
 def test_clients_that_exist_are_known(bayeux):

@@ -7,6 +7,7 @@ from test_server import Extension
 
 from faye_redis.bayeux.policy import Policy
 from faye_redis.bayeux.services import Services
+from faye_redis.errors import Denied
 
 CALL = {"channel": "/service/add", "id": "7", "data": [1, 2], "clientId": "fakeclientid"}
 ACCEPTED = {"channel": "/service/add", "id": "7", "clientId": "fakeclientid", "successful": True}
@@ -41,6 +42,13 @@ def test_a_handler_that_fails(bayeux, caplog):
     assert bayeux.send(CALL) == [
         {**ACCEPTED, "successful": False, "error": "500::Internal server error"}]
     assert [record.message for record in caplog.records] == ["/service/add failed"]
+
+
+def test_a_handler_refuses(bayeux):
+    @(lambda handler: bayeux.server.services.add("/service/add", handler))
+    def handler(attempt):
+        raise Denied("Numbers only")
+    assert bayeux.reply(CALL)["error"] == "403:/service/add:Numbers only"
 
 
 def test_a_policy_is_asked_first(make_bayeux):

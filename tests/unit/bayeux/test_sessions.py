@@ -75,6 +75,14 @@ def test_the_engine_is_asked_once(bayeux):
     assert bayeux.server._sessions._owner.cache_info()[:2] == (2, 1)
 
 
+def test_all_are_forgotten(bayeux):
+    client_id = handshake(bayeux, ANN)
+    bayeux.send({**VERBS["subscribe"], "clientId": client_id}, ANN)
+    bayeux.server.forget_owners()
+    del bayeux.engine.clients[client_id]
+    assert not bayeux.server.knows(client_id)
+
+
 def test_store_down(make_bayeux):
     bayeux = make_bayeux(bind_clients=lambda environ: environ["user"])
     client_id = handshake(bayeux, ANN)

@@ -37,13 +37,18 @@ def test_by_json_p_as_well(site: Site) -> None:
     given(site.request("GET", QUERY_STRING=query))
 
 
+def test_its_path_is_that_of_the_browser(site: Site) -> None:
+    answer = site.post(HANDSHAKE, SCRIPT_NAME="/app")
+    assert "; Path=/app/bayeux; " in answer.headers["Set-Cookie"]
+
+
 def test_over_tls_it_is_secure(site: Site) -> None:
     answer = site.post(HANDSHAKE, **{"wsgi.url_scheme": "https"})
     assert answer.headers["Set-Cookie"].endswith("; SameSite=Lax; Secure")
 
 
 @pytest.mark.parametrize("header", ["BAYEUX_BROWSER=abc", "a=1; BAYEUX_BROWSER=abc; b=2",
-                                    'BAYEUX_BROWSER="abc"'])
+                                    'BAYEUX_BROWSER="abc"', 'p={"a":[1]}; BAYEUX_BROWSER=abc'])
 def test_who_has_it_keeps_it(site: Site, header: str) -> None:
     assert "Set-Cookie" not in site.post(HANDSHAKE, HTTP_COOKIE=header).headers
     assert browser(site.server.requests[0]) == "abc"
@@ -61,7 +66,7 @@ def test_other_requests_do_not_set_it(site: Site, body: bytes) -> None:
 
 
 def test_a_websocket_sets_it(site: Site) -> None:
-    peer = site.websocket()
+    peer = site.websocket(SCRIPT_NAME="")
     lines = [line for line in peer.head.decode().split("\r\n") if line.startswith("Set-Cookie: ")]
     assert len(lines) == 1
     match = COOKIE.fullmatch(lines[0].removeprefix("Set-Cookie: "))

@@ -94,6 +94,13 @@ def test_no_more_than_max_connections(make_site: Callable[..., Site]) -> None:
     site.websocket()
 
 
+def test_headers_that_are_too_long_to_be_kept(site: Site) -> None:
+    long = {f"HTTP_X_{number}": "x" * 8000 for number in range(5)}
+    answer = site.call({**site.environ("GET", **UPGRADE, **long), "gunicorn.socket": object()})
+    assert answer.status == "431 Request Header Fields Too Large"
+    assert site.post(MESSAGE, **long).status == "200 OK"
+
+
 # Messages
 
 def test_early_frames_are_handled(site: Site) -> None:
