@@ -127,7 +127,7 @@ class BayeuxServer:
     def _begin(self, exchange: Exchange) -> list[bytes]:
         self._check(exchange)
         if not self._extensions.incoming:
-            return self._go_on(exchange)
+            return self._verb(exchange.message.get("channel"))(exchange)
         message, request = exchange.message, exchange.request
         piped = self._extensions.run("incoming", message, request)
         if piped is None:
@@ -136,9 +136,12 @@ class BayeuxServer:
             Exchange(piped, success(piped), request, exchange.link), self._go_on)
 
     def _go_on(self, exchange: Exchange) -> list[bytes]:
+        self._check_owner(exchange)  # an extension may have changed who it is from
+        return self._verb(exchange.message.get("channel"))(exchange)
+
+    def _check_owner(self, exchange: Exchange) -> None:
         if exchange.request is not None:
             self.check_owner(exchange.message.get("clientId"), exchange.request)
-        return self._verb(exchange.message.get("channel"))(exchange)
 
     def check_owner(self, client_id: object, request: Request) -> None:
         """:raises UnknownClient: the client is bound to somebody else than who asks."""
@@ -150,10 +153,15 @@ class BayeuxServer:
         self._sessions.forget()
 
     def _check(self, exchange: Exchange) -> None:
-        """:raises Refused: something is wrong before anything looks at what the message says."""
+        """What has to be right before anything looks at what the message says.
+
+        :raises Refused: its id, or that it comes too soon.
+        :raises UnknownClient: it is from somebody else's client.
+        """
         if not is_message_id(exchange.message.get("id")):
             exchange.reply.pop("id", None)
             raise Refused(error(400, "id"))
+        self._check_owner(exchange)  # before the owner's rate is charged
         if self._settings.max_message_rate and not self._admits(exchange):
             raise Refused(self._limits.error("max_message_rate"))
 

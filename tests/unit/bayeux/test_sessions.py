@@ -75,6 +75,26 @@ def test_the_engine_is_asked_once(bayeux):
     assert bayeux.server._sessions._owner.cache_info()[:2] == (2, 1)
 
 
+def test_strangers_are_not_charged_to_the_owner(make_bayeux):
+    bayeux = make_bayeux(bind_clients=lambda environ: environ["user"], max_message_rate=5)
+    client_id = handshake(bayeux, ANN)
+    for user in (BOB, ANN):
+        bayeux.send({**VERBS["publish"], "clientId": client_id}, user)
+    assert bayeux.link.asked == [client_id]
+
+
+def test_an_extension_cannot_make_it_somebody_elses(bayeux):
+    client_id = handshake(bayeux, ANN)
+
+    class Extension:
+        def incoming(self, message, callback):
+            callback({**message, "clientId": client_id})
+    bayeux.extensions.add(Extension())
+    message = {**VERBS["publish"], "clientId": "unknown"}
+    assert bayeux.reply(message, BOB)["error"] == f"401:{client_id}:Unknown client"
+    assert bayeux.reply(message, ANN)["successful"] is True
+
+
 def test_all_are_forgotten(bayeux):
     client_id = handshake(bayeux, ANN)
     bayeux.send({**VERBS["subscribe"], "clientId": client_id}, ANN)
