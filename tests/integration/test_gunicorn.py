@@ -104,7 +104,7 @@ def test_preload_is_safe(env: dict[str, str], redis: Redis) -> None:
         with closing(Line(node)) as line:
             assert line.get("/patched") == b"True"
         # Every worker has a listener of its own, and the master none.
-        pattern = f"{env['FAYE_REDIS_NAMESPACE']}:server:0:*"
+        pattern = f"{env['FAYE_REDIS_NAMESPACE']}:server:0:?*"
         eventually(lambda: len(redis.pubsub_channels(pattern)) == 2)
         assert sorted(worker_pids(redis, env)) == sorted(node.worker_pids())
 
