@@ -15,6 +15,7 @@ from websockets.uri import parse_uri
 from faye_redis.bayeux.messages import decode, parse
 from faye_redis.bayeux.server import NO_OBJECT
 from faye_redis.errors import BadRequest
+from faye_redis.transports.frames import MAX_CONTROL
 from faye_redis.transports.websocket import WebSocket
 
 from .finding import expect, no_error_logged
@@ -117,7 +118,7 @@ def _check_buffers(websocket: WebSocket) -> None:
     protocol = websocket._protocol
     kept = len(protocol.reader.buffer) if protocol else 0
     kept += len(websocket._fragments or b"")
-    expect(kept <= _LIMIT + _LONGEST_HEAD, "bytes kept", kept)
+    expect(kept <= _LIMIT + MAX_CONTROL + _LONGEST_HEAD, "bytes kept", kept)
 
 
 def _check_received(peer: Peer, expected: _Expected) -> str:
