@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .client import Client as Client
     from .client import Subscription as Subscription
     from .errors import Denied as Denied
+    from .publisher import Publisher as Publisher
     from .settings import Settings as Settings
 
 __version__ = "0.1.0"
@@ -28,14 +29,15 @@ _HOMES = {
     "Attempt": "bayeux.policy",
     "Denied": "errors",
     "Policy": "bayeux.policy",
+    "Publisher": "publisher",
     "WSGIAdapter": "adapter",
     "Client": "client",
     "Subscription": "client",
     "Settings": "settings",
 }
 
-__all__ = ["Attempt", "Client", "Denied", "Policy", "Settings", "Subscription", "WSGIAdapter",
-           "__version__"]
+__all__ = ["Attempt", "Client", "Denied", "Policy", "Publisher", "Settings", "Subscription",
+           "WSGIAdapter", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .bayeux.channels import DISCONNECT, HANDSHAKE, SUBSCRIBE, UNSUBSCRIBE, expand
+from .bayeux.errors import MESSAGE_DELETED
 from .bayeux.errors import error as bayeux_error
-from .concurrency import RLock, Timeout, sleep, spawn
+from .bayeux.extensions import Extensions
+from .bayeux.messages import present
+from .concurrency import Event, RLock, Timeout, sleep, spawn
 from .errors import EngineError, PublishError, SubscriptionError
 
 if TYPE_CHECKING:
@@ -28,15 +31,36 @@ _MOST_WAITING = 10_000  # messages not yet given to callbacks; the rest waits in
 _RETRY_SECONDS = 1.0
 
 Callback = Callable[[Any], object]
+ChannelCallback = Callable[[str, Any], object]
 
 
 class Subscription:
     """What ``Client.subscribe`` returns."""
 
-    def __init__(self, client: Client, channel: str, callback: Callback) -> None:
+    def __init__(self, client: Client, channel: str, callback: Callback | None) -> None:
         self._client = client
         self.channel = channel
         self.callback = callback
+        self._channel_callback: ChannelCallback | None = None
+
+    def with_channel(self, callback: ChannelCallback) -> Subscription:
+        """Have ``callback(channel, data)`` called, too: of a pattern one wants to know which
+        channel it was. Returns this subscription."""
+        self._channel_callback = callback
+        return self
+
+    def deliver(self, channel: str, data: Any) -> None:
+        """For the client. What a callback raises is logged."""
+        self._call(self.callback, data)
+        self._call(self._channel_callback, channel, data)
+
+    def _call(self, callback: Callable[..., object] | None, *args: Any) -> None:
+        if callback is None:
+            return
+        try:
+            callback(*args)
+        except (Exception, Timeout):
+            log.exception("callback of a subscription to %s failed", self.channel)
 
     def cancel(self) -> None:
         """Stop calling the callback. Idempotent."""
@@ -64,6 +88,7 @@ class Client:
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._inbox: deque[bytes] = deque()
         self._reading = False
+        self._extensions = Extensions(Event, self)
         self.request: Request | None = None
         """No request: what this client sends is trusted."""
 
@@ -81,9 +106,9 @@ class Client:
             raise PublishError(f"400::data is no JSON: {error}") from None
         self._send({"channel": channel, "data": data}, PublishError)
 
-    def subscribe(self, channel: str, callback: Callback) -> Subscription:
+    def subscribe(self, channel: str, callback: Callback | None = None) -> Subscription:
         """Call ``callback(data)`` with every message published to a channel or pattern from now
-        on.
+        on. See also ``Subscription.with_channel``.
 
         :raises SubscriptionError: it was refused; the text is a Bayeux error.
         """
@@ -121,6 +146,22 @@ class Client:
                     self._meta(DISCONNECT)
                 self._client_id = None
 
+    def add_extension(self, extension: Any) -> None:
+        """Have what this client sends pass through ``extension.outgoing``, and replies and
+        messages through ``extension.incoming``, as in Faye's client: seen from here, so the other
+        way round than extensions of the server, which are passed through besides.
+
+        What is dropped is not sent, or not given to callbacks; dropping what was sent, or its
+        reply, raises ``404::message_deleted``. A message on which an extension fails is dropped.
+
+        :raises ConfigurationError: a method does not take two or three arguments.
+        """
+        self._extensions.add(extension)
+
+    def remove_extension(self, extension: Any) -> None:
+        """Undo ``add_extension``; nothing if it was not added."""
+        self._extensions.remove(extension)
+
     def _ensure_client(self) -> None:
         if self._client_id is None:
             reply = self._meta(
@@ -140,9 +181,15 @@ class Client:
     def _send(
         self, message: dict[str, Any], refusal: type[PublishError] | type[SubscriptionError]
     ) -> dict[str, Any]:
-        reply: dict[str, Any] = orjson.loads(self._server.process(message, None, self)[0])
-        if not reply["successful"]:
-            raise refusal(reply["error"])
+        sent = self._extensions.run("outgoing", message, None)
+        if sent is None:
+            raise refusal(MESSAGE_DELETED)
+        answer = orjson.loads(self._server.process(sent, None, self)[0])
+        reply = self._extensions.run("incoming", answer, None)
+        if reply is None:
+            raise refusal(MESSAGE_DELETED)
+        if not reply.get("successful"):
+            raise refusal(reply.get("error", bayeux_error(500)))
         return reply
 
     # For the server: how this transport serves connects (Link), and where messages go (Stream)
@@ -198,15 +245,19 @@ class Client:
         full = False
         while self._inbox:
             full = full or len(self._inbox) >= _MOST_WAITING
-            self._call_back(orjson.loads(self._inbox.popleft()))
+            try:
+                self._hear(orjson.loads(self._inbox.popleft()))
+            except (Exception, Timeout):
+                log.exception("an extension has made a message unusable")
         self._reading = False
         if full:
             self._connections.drained(self)
 
-    def _call_back(self, message: dict[str, Any]) -> None:
-        for name in expand(message["channel"]):
+    def _hear(self, message: dict[str, Any]) -> None:
+        heard = self._extensions.run("incoming", message, None)
+        if heard is None or present(heard.get("error")):
+            return
+        channel, data = heard["channel"], heard["data"]
+        for name in expand(channel):
             for subscription in list(self._subscriptions.get(name, ())):
-                try:
-                    subscription.callback(message["data"])
-                except (Exception, Timeout):
-                    log.exception("callback of a subscription to %s failed", name)
+                subscription.deliver(channel, data)

@@ -5,7 +5,7 @@
     ├── NotPatchedError        the process is not monkey-patched for gevent
     ├── BadRequest             the peer sent something that is no Bayeux request (HTTP status)
     ├── Denied                 a policy does not allow it; raised by the application's rules
-    ├── PublishError           an in-process publish was refused (Bayeux error text)
+    ├── PublishError           a publish of this program was refused (Bayeux error text)
     ├── SubscriptionError      an in-process subscribe or unsubscribe was refused (likewise)
     └── EngineError            the engine could not do it
         ├── EngineUnavailable  the store is down, slow or refuses; trying again may help
@@ -70,7 +70,15 @@ class Denied(FayeRedisError):
 
 
 class PublishError(FayeRedisError):
-    """A publish by the in-process client was refused; the text is the Bayeux error."""
+    """A publish by the in-process client or a ``Publisher`` was refused or failed; the text is the
+    Bayeux error.
+
+    :param stored: see ``Publisher.publish_all``.
+    """
+
+    def __init__(self, text: str = "", stored: tuple[int, ...] = ()) -> None:
+        super().__init__(text)
+        self.stored = stored
 
 
 class SubscriptionError(FayeRedisError):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -20,11 +16,11 @@ from conformance.recorder import Recorder
 from faye_redis import WSGIAdapter
 from faye_redis.engines.redis.engine import RedisEngine
 from faye_redis.settings import EngineSettings, Settings
+from support.command import command
 from support.processes import free_port
 from support.redis_server import RedisServer
 from support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "cleaned"
 CLIENTS = 10_000
 
@@ -318,14 +314,6 @@ def create(adapter: WSGIAdapter) -> str:
 
 # The command
 
-def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items()
-           if not name.startswith("FAYE_REDIS_")}
-    return subprocess.run(
-        [sys.executable, "-m", "faye_redis.cli", *arguments], cwd=ROOT, env={**env, **variables},
-        text=True, capture_output=True, timeout=60, check=False)
-
-
 def test_the_command_removes_and_counts(
     redis: Redis, server: RedisServer, engine: RedisEngine
 ) -> None:
@@ -372,7 +360,7 @@ def test_redis_out_of_reach_is_exit_code_1() -> None:
      "faye-redis: FAYE_REDIS_PROT: unknown variable; did you mean FAYE_REDIS_PORT?"),
     (["cleanup", "--prot", "1"], {}, "faye-redis: error: unrecognized arguments: --prot 1"),
     (["clean"], {}, "faye-redis: error: argument command: invalid choice: 'clean' "
-                    "(choose from 'cleanup')"),
+                    "(choose from 'cleanup', 'publish')"),
     ([], {}, "faye-redis: error: the following arguments are required: command"),
 ])
 def test_wrong_usage_is_exit_code_2(

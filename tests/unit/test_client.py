@@ -12,6 +12,7 @@ from redis import Redis
 
 from conformance.recorder import RecordingStream
 from faye_redis import Client, WSGIAdapter, client
+from faye_redis.bayeux.messages import publication
 from faye_redis.errors import PublishError, SubscriptionError
 from support.redis_server import RedisServer
 from support.waiting import eventually
@@ -218,6 +219,21 @@ def test_publishing_alone_makes_no_client(adapter: WSGIAdapter, bus: Client) -> 
     assert seen == [("publish", None, "/a", 1)]
 
 
+def test_a_callback_may_want_the_channel(bus: Client) -> None:
+    ears = Ears(bus)
+    heard: list[tuple[str, Any]] = []
+
+    def hear(channel: str, data: Any) -> None:
+        heard.append((channel, data))
+    without = bus.subscribe("/a/*").with_channel(hear)
+    ears.on("/a/*").with_channel(hear)
+    bus.publish("/a/b", 1)
+    without.cancel()
+    bus.publish("/a/c", 2)
+    assert ears.finish() == [("/a/*", 1), ("/a/*", 2)]
+    assert heard == [("/a/b", 1), ("/a/b", 1), ("/a/c", 2)]
+
+
 # Leaving
 
 def test_a_cancelled_callback_hears_no_more(adapter: WSGIAdapter, bus: Client) -> None:
@@ -346,6 +362,121 @@ def test_service_channels_are_open_to_it_and_to_no_pattern_outside(bus: Client) 
     bus.publish("/service/x", 1)
     heard = ears.finish()
     assert sorted(heard) == [("/**", "end"), ("/service/*", 1), ("/service/x", 1)]
+
+
+# Its own extensions
+
+class Passing:
+    """Writes down what passes: what, and which fields of it are of interest."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, ...]] = []
+
+    def outgoing(self, message: Message, callback: Callable[[Any], None]) -> None:
+        self.seen.append(("out", message["channel"], message.get("data")))
+        callback(message)
+
+    def incoming(self, message: Message, request: Any, callback: Callable[[Any], None]) -> None:
+        self.seen.append(("in", message["channel"], message.get("data", message.get("successful"))))
+        assert request is None
+        callback(message)
+
+
+def test_an_extension_sees_what_is_sent_and_received(
+    adapter: WSGIAdapter, bus: Client
+) -> None:
+    passing, heard = Passing(), list[Any]()
+    bus.add_extension(passing)
+    bus.subscribe("/a", heard.append)
+    bus.publish("/a", 1)
+    eventually(lambda: heard == [1])
+    bus.publish("/b", 2)
+    bus.unsubscribe("/a")
+    assert sorted(passing.seen) == sorted([
+        ("out", "/meta/handshake", None), ("in", "/meta/handshake", True),
+        ("out", "/meta/subscribe", None), ("in", "/meta/subscribe", True),
+        ("out", "/a", 1), ("in", "/a", True), ("in", "/a", 1),
+        ("out", "/b", 2), ("in", "/b", True),
+        ("out", "/meta/unsubscribe", None), ("in", "/meta/unsubscribe", True)])
+    bus.remove_extension(passing)
+    bus.remove_extension(passing)
+    bus.publish("/a", 3)
+    assert len(passing.seen) == 11
+
+
+class Changing:
+    """Calls back with what a function makes of messages of one channel, on their way ``stage``."""
+
+    def __init__(self, stage: str, channel: str, change: Callable[[Message], Any]) -> None:
+        def method(message: Message, callback: Callable[[Any], None]) -> None:
+            callback(change(message) if message["channel"] == channel else message)
+        setattr(self, stage, method)
+
+
+def test_extensions_change_messages_in_their_order(bus: Client) -> None:
+    ears = Ears(bus)
+    ears.on("/a")
+    for stage, word in (("outgoing", "one"), ("outgoing", "two"), ("incoming", "three")):
+        bus.add_extension(Changing(stage, "/a", lambda message, word=word: (
+            {**message, "data": [*message["data"], word]} if "data" in message else message)))
+    bus.publish("/a", [])
+    assert ears.finish() == [("/a", ["one", "two", "three"])]
+
+
+def test_what_an_extension_drops_is_not_sent(adapter: WSGIAdapter, bus: Client) -> None:
+    seen = record(adapter, "publish", "handshake")
+    for channel in ("/a", "/meta/handshake"):
+        bus.add_extension(Changing("outgoing", channel, lambda message: None))
+    with pytest.raises(PublishError, match=r"^404::message_deleted$"):
+        bus.publish("/a", 1)
+    with pytest.raises(SubscriptionError, match=r"^404::message_deleted$"):
+        bus.subscribe("/b", print)
+    assert seen == []
+
+
+def test_an_extension_may_refuse_or_drop_a_reply(bus: Client) -> None:
+    bus.add_extension(Changing("outgoing", "/a", lambda message: {**message, "error": "403::no"}))
+    bus.add_extension(Changing("incoming", "/b", lambda message: None))
+    with pytest.raises(PublishError, match=r"^403::no$"):
+        bus.publish("/a", 1)
+    with pytest.raises(PublishError, match=r"^404::message_deleted$"):
+        bus.publish("/b", 1)
+
+
+def spoil(message: Message) -> None:
+    raise ValueError
+
+
+def hang(message: Message) -> None:
+    raise gevent.Timeout
+
+
+@pytest.mark.parametrize("change", [
+    lambda message: None, spoil, hang, lambda message: {**message, "channel": 5},
+    lambda message: {"channel": message["channel"]}], ids=str)
+def test_a_message_that_is_dropped_or_made_unusable_stops_no_other(
+    make: Make, engine: dict[str, Any], change: Callable[[Message], Any]
+) -> None:
+    """The messages come from elsewhere: this client has no replies on their channel."""
+    adapter = make(engine)
+    bus, ears = adapter.get_client(), Ears(adapter.get_client())
+    ears.on("/*")
+    bus.add_extension(Changing("incoming", "/a", change))
+    for number, channel in enumerate(("/b", "/a", "/b")):
+        operation, payload = publication({"channel": channel, "data": number})
+        adapter.engine.publish(channel, payload, operation)
+    assert ears.finish() == [("/*", 0), ("/*", 2)]
+
+
+def test_extensions_of_both_ends_see_a_message_in_turn(adapter: WSGIAdapter, bus: Client) -> None:
+    turns: list[str] = []
+
+    def note(stage: str) -> Changing:
+        return Changing(stage, "/a", lambda message: turns.append(stage) or message)
+    adapter.add_extension(note("incoming"))
+    bus.add_extension(note("outgoing"))
+    bus.publish("/a", 1)
+    assert turns == ["outgoing", "incoming"]
 
 
 # Failures

@@ -6,11 +6,9 @@ import time
 from io import BytesIO
 from typing import Any
 
-import django
 import flask
 import flask_wtf.csrf
 import pytest
-from django.conf import settings as django_settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware, get_token
@@ -19,6 +17,7 @@ from itsdangerous import URLSafeTimedSerializer
 from faye_redis.bayeux.policy import Attempt, Rule
 from faye_redis.errors import Denied
 from faye_redis.rules import SignedTokens, django_csrf, flask_csrf, push_only, shared_token
+from support import django_site
 
 ENVIRON = {"REQUEST_METHOD": "GET", "PATH_INFO": "/bayeux", "SERVER_NAME": "localhost",
            "SERVER_PORT": "80", "HTTP_HOST": "localhost", "SERVER_PROTOCOL": "HTTP/1.1",
@@ -148,9 +147,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @pytest.fixture
 def django_page() -> tuple[str, str]:
     """The token on a page, and the cookie that came with it."""
-    if not django_settings.configured:
-        django_settings.configure(SECRET_KEY="secret", ALLOWED_HOSTS=["localhost"])
-        django.setup()
+    django_site.set_up()
     request = WSGIRequest({**ENVIRON, "wsgi.input": BytesIO()})
     response = CsrfViewMiddleware(page)(request)
     return response.content.decode(), f"csrftoken={response.cookies['csrftoken'].value}"

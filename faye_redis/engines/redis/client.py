@@ -2,18 +2,15 @@
 
 redis-py does the work; here is decided what it may do. Its own repetitions are off: it would send
 any command again after a time-out, although Redis may have run the first one. What is safe to
-repeat says so with :func:`retried`.
+repeat says so with :func:`~faye_redis.engines.redis.retries.retried`.
 """
 
 from __future__ import annotations
 
-import builtins
 import logging
 import re
-from collections.abc import Callable
-from functools import wraps
 from time import monotonic
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
@@ -26,15 +23,12 @@ from redis.connection import (
 )
 from redis.exceptions import (
     AuthenticationError,
-    ConnectionError,
     NoPermissionError,
     RedisError,
-    TimeoutError,
 )
 from redis.retry import Retry
 
-from ...concurrency import deadline
-from ...errors import ConfigurationError, EngineUnavailable
+from ...errors import ConfigurationError
 from ...settings import EngineSettings
 from .failures import tls_context, translated, translation, wrong_option
 
@@ -109,46 +103,16 @@ def _place(settings: EngineSettings) -> dict[str, Any]:
 # Repetitions
 
 
-class _HasSettings(Protocol):
-    _settings: EngineSettings
-
-
-Self = TypeVar("Self", bound=_HasSettings)
-Params = ParamSpec("Params")
-Result = TypeVar("Result")
-
-
-def retried(
-    method: Callable[Concatenate[Self, Params], Result]
-) -> Callable[Concatenate[Self, Params], Result]:
-    """Declares a method safe to repeat: it only reads, or doing it twice is doing it once.
-
-    When the connection fails it is called again, up to ``max_retries`` times, after growing random
-    pauses, as long as another attempt still fits into ``operation_timeout``. Its object has
-    ``_settings``. Errors are those of :class:`translated`. However many others wait for a
-    connection, it ends within ``operation_timeout``.
-    """
-    @wraps(method)
-    def call(self: Self, /, *args: Params.args, **kwargs: Params.kwargs) -> Result:
-        window = _Window(self._settings)
-        retry = Retry(window, self._settings.max_retries, (ConnectionError, TimeoutError))
-        try:
-            with translated(), deadline(self._settings.operation_timeout):
-                return retry.call_with_retry(
-                    lambda: method(self, *args, **kwargs), lambda error: None, window.allows)
-        except builtins.TimeoutError:
-            raise EngineUnavailable("no answer from Redis within operation_timeout") from None
-    return call
-
-
-class _Window(ExponentialWithJitterBackoff):
-    """Pauses of one call; they end early enough for an attempt that takes its full time."""
+class Window(ExponentialWithJitterBackoff):
+    """Pauses of one call, which begins now; they end early enough for an attempt that takes its
+    full time."""
 
     def __init__(self, settings: EngineSettings) -> None:
         super().__init__(cap=settings.operation_timeout, base=settings.retry_delay)
         self._end = monotonic() + settings.operation_timeout - _socket_timeout(settings)
 
     def allows(self, error: Exception) -> bool:
+        """Is another attempt of use, and is there time for it?"""
         # The pool has a time-out of its own, and a text in place of an exception of its own.
         final = isinstance(error, AuthenticationError) or str(error) == "No connection available."
         return not final and monotonic() < self._end

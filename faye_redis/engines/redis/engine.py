@@ -29,7 +29,7 @@ from ..base import (
 from ..handover import Handovers
 from ..ids import new_client_id
 from .batches import Batches
-from .client import check, create_client, create_subscriber_client, retried
+from .client import check, create_client, create_subscriber_client
 from .control import Control
 from .failures import translated, translation
 from .heartbeat import Heartbeat
@@ -41,6 +41,7 @@ from .publishing import Publishing
 from .recent import RecentSubscriptions
 from .removal import Removal
 from .replies import owner_of, session_of
+from .retries import retried
 from .scripts import Scripts
 from .takeover import Takeover
 

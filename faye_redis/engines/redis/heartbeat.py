@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, TypeVar
 from ...concurrency import RLock, Task, monotonic, sleep, spawn
 from ...errors import EngineError, EngineUnavailable, UnknownClient
 from ..base import EngineEvents, Snapshot
-from .client import retried
 from .keys import Keys
 from .lifetimes import Lifetimes
+from .retries import retried
 from .scripts import Scripts
 
 if TYPE_CHECKING:

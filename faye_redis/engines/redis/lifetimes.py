@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ...concurrency import monotonic
-from .client import retried
+from .retries import retried
 
 if TYPE_CHECKING:
     import redis

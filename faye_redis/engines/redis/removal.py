@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .client import retried
 from .keys import Keys
+from .retries import retried
 from .scripts import Scripts
 
 if TYPE_CHECKING:

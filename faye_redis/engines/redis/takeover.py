@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..base import Owed, Session
 from ..handover import Handovers
-from .client import retried
 from .keys import Keys
+from .retries import retried
 
 if TYPE_CHECKING:
     import redis

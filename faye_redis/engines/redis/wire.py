@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import builtins
 from math import inf
+from time import monotonic
 from typing import Any
 
 import hiredis
 from redis.connection import ConnectionPool
 from redis.exceptions import ConnectionError, TimeoutError
-
-from ...concurrency import monotonic
 
 _INCOMPLETE = object()
 

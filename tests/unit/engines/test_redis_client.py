@@ -24,9 +24,9 @@ from faye_redis.engines.redis.client import (
     check,
     create_client,
     create_subscriber_client,
-    retried,
 )
 from faye_redis.engines.redis.failures import translated
+from faye_redis.engines.redis.retries import retried
 from faye_redis.errors import ConfigurationError, EngineError, EngineUnavailable
 from faye_redis.settings import EngineSettings, Settings
 from support.processes import free_port
