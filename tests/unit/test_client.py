@@ -228,6 +228,7 @@ def test_a_callback_may_want_the_channel(bus: Client) -> None:
     without = bus.subscribe("/a/*").with_channel(hear)
     ears.on("/a/*").with_channel(hear)
     bus.publish("/a/b", 1)
+    ears.finish()
     without.cancel()
     bus.publish("/a/c", 2)
     assert ears.finish() == [("/a/*", 1), ("/a/*", 2)]
