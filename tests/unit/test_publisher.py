@@ -16,7 +16,7 @@ from redis import Redis
 
 from faults.proxy import Proxy
 from faye_redis import Publisher, WSGIAdapter
-from faye_redis.engines.redis.wire import Wire
+from faye_redis.engines.redis.wire import Wire, pack
 from faye_redis.errors import ConfigurationError, EngineUnavailable, PublishError
 from support.processes import free_port
 from support.redis_server import RedisServer
@@ -280,8 +280,8 @@ def test_no_more_than_max_retries(
 def test_connections_and_scripts_that_are_gone(
     redis_server: RedisServer, make: Make, ear: Ear
 ) -> None:
-    """An idle connection that was closed costs no pause: there is no time for one."""
-    publisher = make(retry_delay=100, operation_timeout=10)
+    """An idle connection that was closed costs no pause; it would last for minutes."""
+    publisher = make(retry_delay=1000, operation_timeout=1000)
     with Redis.from_url(redis_server.url) as admin:
         for number in range(4):
             publisher.publish("/a", number)
@@ -304,6 +304,7 @@ def test_a_call_that_was_interrupted_disturbs_no_other(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Wire, "receive", interrupt)
         publisher.publish("/a", 2)
+    assert publisher._sender.call_all([pack("ECHO", "mine")]) == [b"mine"]
     publisher.publish_all([("/a", 3), ("/a", 4)])
     assert ear.finish() == [("/a", number) for number in (1, 2, 3, 4)]
 
