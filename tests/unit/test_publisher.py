@@ -242,7 +242,7 @@ def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
 def test_what_was_stored_but_not_answered_is_not_stored_again(
     make: Make, proxy: Proxy, ear: Ear, answered: int
 ) -> None:
-    publisher = make(port=proxy.port, **QUICK)
+    publisher = make(port=proxy.port)
     publisher.publish("/a", "connected")
     first = frozenset(proxy.links)
     proxy.cut_after(23 * answered, only=first.__contains__)  # $16 and 16 digits are one answer
