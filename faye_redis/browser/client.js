@@ -55,8 +55,6 @@ export class Client extends Extensible {
     globalThis.addEventListener?.('pagehide', (event) => event.persisted || this.#depart());
   }
 
-  // What a page calls
-
   connect(callback, context) {
     this.#ended = null;
     if (!this.#transport && !this.#retrying) this.#open();
@@ -159,16 +157,15 @@ export class Client extends Extensible {
     }
   }
 
-  /* Open another transport after a while: soon after the first failure, then less often; and not
-     with everybody else. */
+  /* Open another transport after a while: soon after the first failure, then less often; and at a
+     time of its own, since many may have lost theirs at once. */
   #lost(code) {
     const fallsBack = this.#choice.lost(this.#type, this.#heard);
     if (code === TOO_BIG) this.#refuseLargest();
     this.#drop();
     this.#tell(false);
-    const pause = 1000 * this.#options.retry * Math.min(1, 2 ** this.#failures++ / 16);
-    this.#retrying = setTimeout(
-      () => this.#open(), fallsBack ? 0 : pause * (0.5 + Math.random() / 2));
+    const longest = 1000 * this.#options.retry * Math.min(1, 2 ** this.#failures++ / 8);
+    this.#retrying = setTimeout(() => this.#open(), fallsBack ? 0 : longest * Math.random());
   }
 
   /* The server closes the connection on a message over `max_message_size`, without saying which. */
@@ -321,7 +318,8 @@ export class Client extends Extensible {
   #post(request) {
     const { message, sent, attempts, latest } = request;
     if (!this.#isDue(request)) return;
-    if (sent >= attempts || (sent && Date.now() > latest)) return this.#answer(request, REFUSALS.late);
+    const late = sent >= attempts || (sent && Date.now() > latest);
+    if (late) return this.#answer(request, REFUSALS.late);
     this.#address(message);
     this.#acknowledge(message);
     request.sent += 1;

@@ -2,130 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import urllib.request
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-from playwright.sync_api import Browser, Page
+from pages import (
+    END,
+    TRANSPORTS,
+    Open,
+    channel,
+    events,
+    finish_publishing,
+    heard,
+    remove,
+    start_publishing,
+)
 
-from support.browser import chromium
 from support.gunicorn_node import Node
-from support.redis_server import RedisServer
 from support.waiting import eventually
-
-HERE = Path(__file__).resolve().parent
-TRANSPORTS = ["websocket", "long-polling"]
-END = "end"
-
-START = """async ([endpoint, type, token]) => {
-  window.client = new Faye.Client(endpoint, { retry: 0.5 });
-  window.heard = [];
-  window.events = [];
-  const others = ['websocket', 'long-polling'].filter((other) => type && other !== type);
-  others.forEach((other) => client.disable(other));
-  for (const event of ['transport:up', 'transport:down', 'refused', 'stopped']) {
-    client.on(event, (error) => events.push(error ? `${event} ${error}` : event));
-  }
-  if (token) client.addExtension({
-    outgoing(message, callback) {
-      if (message.channel === '/meta/handshake') message.ext = { token };
-      callback(message);
-    }
-  });
-  window.listen = (...channels) => Promise.all(client.subscribe(channels).map(
-    (one) => one.withChannel((channel, data) => heard.push(data))));
-  window.outcome = (promise) => promise.then(
-    () => 'done', (error) => [error.code, error.params, error.message]);
-  // `count` numbers, a few milliseconds apart, whatever happens meanwhile
-  window.publishNumbers = async (channel, count, first = 0) => {
-    window.outcomes = [];
-    for (let number = first; number < first + count; number++) {
-      outcome(client.publish(channel, number)).then((how) => outcomes.push(how));
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  };
-}"""
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-def make_node(redis_server: RedisServer, namespace: str, **env: str) -> Node:
-    imports = os.pathsep.join([str(HERE.parents[1]), str(HERE / "apps")])
-    return Node("page:application", workers=2, env={
-        "PYTHONPATH": imports, "FAYE_REDIS_URL": redis_server.url,
-        "FAYE_REDIS_NAMESPACE": namespace, "FAYE_REDIS_DRAIN_JITTER": "0", **env})
-
-
-@pytest.fixture(scope="module")
-def nodes(redis_server: RedisServer) -> Iterator[list[Node]]:
-    """Pages of any origin may use the first, only its own the second."""
-    namespace = f"test-{uuid.uuid4().hex[:12]}"
-    with (make_node(redis_server, namespace, FAYE_REDIS_ALLOWED_ORIGINS="*") as one,
-          make_node(redis_server, namespace) as two):
-        yield [one, two]
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """Open a window on a page with a client; by default of its own node, and with any transport."""
-    contexts = []
-
-    def open_page(node: Node, transport: str = "", endpoint: str = "/bayeux", token: str = "",
-                  before: str = "") -> Page:
-        contexts.append(browser.new_context())
-        page = contexts[-1].new_page()
-        if before:
-            page.add_init_script(before)
-        page.goto(node.url)
-        page.evaluate(START, [endpoint, transport, token])
-        return page
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def channel() -> str:
-    return f"/{uuid.uuid4().hex[:12]}"
-
-
-def heard(page: Page, *, until: Any = END) -> list[Any]:
-    """What the page has been told, once the last of it has come."""
-    eventually(lambda: until in page.evaluate("heard"), timeout=30)
-    return page.evaluate("heard")  # type: ignore[no-any-return]
-
-
-def events(page: Page) -> list[str]:
-    return page.evaluate("events")  # type: ignore[no-any-return]
-
-
-def start_publishing(page: Page, name: str, count: int, first: int = 0) -> None:
-    """Publish numbers; see ``publishNumbers``."""
-    page.evaluate("(args) => void publishNumbers(...args)", [name, count, first])
-
-
-def finish_publishing(page: Page, name: str, count: int) -> None:
-    """Wait until each number has been acknowledged, and publish the end."""
-    eventually(lambda: len(page.evaluate("outcomes")) == count, timeout=60)
-    assert set(page.evaluate("outcomes")) == {"done"}
-    assert page.evaluate("(name) => outcome(client.publish(name, 'end'))", name) == "done"
-
-
-def remove(node: Node, page: Page, how: str) -> None:
-    """Kick or expire the client of a page."""
-    client_id = page.evaluate("client.clientId")
-    with urllib.request.urlopen(f"{node.url}/{how}?{client_id}", b""):
-        pass
-
 
 # Messages
 
@@ -312,60 +203,3 @@ def test_disconnect(nodes: list[Node], open_page: Open, transport: str) -> None:
     page.evaluate("client.connect()")
     assert page.evaluate("outcome(client.publish('/a', 1))") == "done"
     assert events(page) == ["transport:up", "transport:up"]
-
-
-# Faults
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_lost_session_is_begun_again(
-    nodes: list[Node], open_page: Open, transport: str
-) -> None:
-    name, page = channel(), open_page(nodes[0], transport)
-    page.evaluate("(name) => listen(name)", name)
-    first = page.evaluate("client.clientId")
-    remove(nodes[1], page, "expire")
-    assert page.evaluate("(name) => outcome(client.publish(name, 'end'))", name) == "done"
-    assert heard(page) == [END]
-    assert page.evaluate("client.clientId") != first
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_killed_workers_lose_and_double_nothing(
-    nodes: list[Node], open_page: Open, transport: str
-) -> None:
-    name = channel()
-    listener, sender = open_page(nodes[0], transport), open_page(nodes[0], transport)
-    listener.evaluate("(name) => listen(name)", name)
-    start_publishing(sender, name, 300)
-    for count, pid in zip((20, 60), nodes[0].worker_pids(), strict=True):
-        heard(listener, until=count)
-        nodes[0].kill_worker(pid)
-    finish_publishing(sender, name, 300)
-    assert heard(listener) == [*range(300), END]
-    if transport == "websocket":  # Chromium repeats by itself what it sent on a kept connection
-        assert "transport:down" in events(listener)
-        assert "transport:down" in events(sender)
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_restarted_node_loses_and_doubles_nothing(
-    nodes: list[Node], open_page: Open, transport: str
-) -> None:
-    name = channel()
-    listener, near, far = (open_page(node, transport) for node in (nodes[0], nodes[0], nodes[1]))
-    listener.evaluate("(name) => listen(name + '/**')", name)
-    start_publishing(near, name + "/near", 200)
-    start_publishing(far, name + "/far", 200, first=1000)
-    heard(listener, until=20)
-    nodes[0].stop()
-    nodes[0].start()
-    finish_publishing(far, name + "/far", 200)
-    finish_publishing(near, name + "/near", 200)
-    eventually(lambda: listener.evaluate("heard").count(END) == 2, timeout=30)
-    numbers = [data for data in listener.evaluate("heard") if data != END]
-    assert [number for number in numbers if number < 1000] == list(range(200))
-    assert [number for number in numbers if number >= 1000] == list(range(1000, 1200))
-    for page in (listener, near):
-        downs = events(page).count("transport:down")
-        assert downs > 0
-        assert events(page) == ["transport:up", *["transport:down", "transport:up"] * downs]
