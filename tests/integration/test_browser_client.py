@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
 import pytest
 from pages import (
     END,
@@ -15,8 +20,31 @@ from pages import (
     start_publishing,
 )
 
+import faye_redis
 from support.gunicorn_node import Node
 from support.waiting import eventually
+
+BROWSER = Path(faye_redis.__file__).parent / "browser"
+
+
+# The file
+
+def test_on_a_connection_that_is_kept(nodes: list[Node]) -> None:
+    with closing(HTTPConnection("127.0.0.1", nodes[0].port, timeout=30)) as line:
+        def ask(method: str, path: str, body: str | None = None, **headers: str) -> Any:
+            line.request(method, path, body, headers)
+            answer = line.getresponse()
+            return answer.status, answer.getheader("ETag"), answer.read()
+        status, etag, script = ask("GET", "/bayeux.js")
+        assert (status, script) == (200, (BROWSER / "client.min.js").read_bytes())
+        for _ in range(2):
+            assert ask("GET", "/bayeux/client.js", **{"If-None-Match": etag}) == (304, etag, b"")
+            assert ask("HEAD", "/bayeux/client.js") == (200, etag, b"")
+            answer = ask("POST", "/bayeux", "[]", **{"Content-Type": "application/json"})
+            assert answer == (200, None, b"[]")
+            assert ask("GET", "/bayeux/../client.js")[0] == 404
+            assert ask("GET", "/bayeux/%2e%2e/browser/client.js")[0] == 404
+
 
 # Messages
 
@@ -54,6 +82,11 @@ def test_who_has_unsubscribed_hears_nothing(
       window.both = [1, 2].map(
         (n) => client.subscribe(name + '/a', (data) => heard.push(n + data)));
       await Promise.all([...both, listen(name + '/b', name + '/end')]);
+      window.came = [];
+      client.addExtension({ incoming(message, callback) {
+        if ('data' in message) came.push(message.data);
+        callback(message);
+      } });
       both[0].cancel();
       client.publish(name + '/a', 'a');
     }""", name)
@@ -64,6 +97,7 @@ def test_who_has_unsubscribed_hears_nothing(
       for (const end of ['/a', '/b', '/end']) await client.publish(name + end, 'end');
     }""", name)
     assert heard(page) == ["2a", END]
+    assert page.evaluate("came") == ["a", END]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -126,8 +160,11 @@ def test_a_refused_handshake_is_the_end(
 def test_a_kicked_client_stays_away(nodes: list[Node], open_page: Open, transport: str) -> None:
     page = open_page(nodes[0], transport)
     page.evaluate("(name) => listen(name)", channel())
+    client_id = page.evaluate("client.clientId")
     remove(nodes[1], page, "kick")
-    eventually(lambda: any(event.startswith("stopped 4") for event in events(page)))
+    eventually(lambda: len(events(page)) > 1)
+    held, between = "403::The server has ended the session", f"401:{client_id}:Unknown client"
+    assert events(page) in [["transport:up", f"stopped {said}"] for said in (held, between)]
     assert page.evaluate("client.clientId") is None
     assert page.evaluate("outcome(client.publish('/a', 1))")[0] in (401, 403)
 
