@@ -135,6 +135,51 @@ def test_an_extension_brings_the_token(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_extension_may_take_its_time_and_drop(
+    nodes: list[Node], open_page: Open, transport: str
+) -> None:
+    name, page = channel(), open_page(nodes[0], transport)
+    page.evaluate("""() => {
+      const later = (message, callback, dropped) =>
+        setTimeout(() => callback(message.data === dropped ? null : message), 5);
+      window.extension = {
+        outgoing(message, callback) { later(message, callback, 'unsaid'); },
+        incoming(message, callback) { later(message, callback, 'unheard'); },
+        added(client) { events.push(client === window.client); },
+        removed(client) { events.push(client === window.client); }
+      };
+      client.addExtension(extension);
+    }""")
+    page.evaluate("(name) => listen(name)", name)
+    publish = "([name, data]) => outcome(client.publish(name, data))"
+    sent = [page.evaluate(publish, [name, data]) for data in ("unsaid", "unheard", "heard")]
+    assert sent == [[404, [""], "message_deleted"], "done", "done"]
+    assert heard(page, until="heard") == ["heard"]
+    page.evaluate("client.removeExtension(extension); client.removeExtension(extension)")
+    assert [page.evaluate(publish, [name, data]) for data in ("unheard", END)] == ["done"] * 2
+    assert heard(page) == ["heard", "unheard", END]
+    assert events(page) == [True, "transport:up", True]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_listener_that_fails_stops_nobody(
+    nodes: list[Node], open_page: Open, transport: str
+) -> None:
+    name, page = channel(), open_page(nodes[0], transport)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(error.message))
+    page.evaluate("""(name) => {
+      client.subscribe(name, () => { throw new Error('by a listener'); });
+      return listen(name);
+    }""", name)
+    for data in (1, END):
+        page.evaluate("([name, data]) => client.publish(name, data)", [name, data])
+    assert heard(page) == [1, END]
+    eventually(lambda: page.evaluate("0") or len(errors) == 2)  # events come with an answer
+    assert errors == ["by a listener"] * 2
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_refused_subscription(nodes: list[Node], open_page: Open, transport: str) -> None:
     page = open_page(nodes[0], transport)
     both = page.evaluate(
