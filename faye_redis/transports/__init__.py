@@ -6,6 +6,7 @@
     websocket.py    WebSocket: one connection, its frames and messages
     replies.py      the replies to one array of messages, as they come (pure)
     eventsource.py  EventSource (server-sent events)
+    static.py       the browser client, as files
     cookies.py      the cookie that clients are bound to, if they are (pure)
     cors.py         which origins may ask, and the headers that tell a browser so (pure)
     responses.py    plain WSGI responses

@@ -16,6 +16,7 @@ from .http import HttpTransport, has_unread_body, read_body
 from .persistent import PersistentConnections
 from .responses import LONGEST_TEXT, Answer, Environ, StartResponse, refuse, respond
 from .sockets import CLOSE_TIMEOUT, TakenSocket, raw_socket
+from .static import Static
 from .table import SocketTable
 from .upgrade import WebSocketTransport, wants_websocket
 
@@ -55,6 +56,7 @@ class Transports:
         self._eventsource = EventSourceTransport(
             server, connections, settings, self._cors, self._table)
         self._persistent: PersistentConnections | None = None
+        self._static = Static(settings.mount)
         self._settings = settings
         self._answered = 0
 
@@ -140,6 +142,8 @@ class Transports:
         """The order is Faye's; it sees to it that a browser's preflight is never refused as
         something else."""
         method = environ["REQUEST_METHOD"]
+        if file := self._static.find(environ):
+            return file.serve
         if environ.get("PATH_INFO", "").endswith((".js", ".map")):
             raise BadRequest("no such file", 404)
         if method == "OPTIONS" or environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD") == "POST":

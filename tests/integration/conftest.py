@@ -1,13 +1,18 @@
-"""A Redis that a module has to itself, to count keys in and to empty; visitors of the example."""
+"""A Redis that a module has to itself, to count keys in and to empty; visitors of the example;
+pages with the browser client."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
+from pages import START, Open, make_node
+from playwright.sync_api import Browser, Page
 from redis import Redis
 from visitors import EXAMPLE, NAMESPACE, SECRET, Ear, Listen, Visitor
 
+from support.browser import chromium
 from support.gunicorn_node import Node
 from support.redis_server import RedisServer
 
@@ -56,3 +61,40 @@ def listen() -> Iterator[Listen]:
     yield make
     for ear in ears:
         ear.leave()
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nodes(redis_server: RedisServer) -> Iterator[list[Node]]:
+    """Pages of any origin may use the first, only its own the second."""
+    namespace = f"test-{uuid.uuid4().hex[:12]}"
+    with (make_node(redis_server, namespace, FAYE_REDIS_ALLOWED_ORIGINS="*") as one,
+          make_node(redis_server, namespace) as two):
+        yield [one, two]
+
+
+@pytest.fixture
+def open_page(chrome: Browser) -> Iterator[Open]:
+    """Open a window on a page with a client; by default of its own node, and with any transport.
+
+    The parameter ``before`` is a script that runs before the page's own.
+    """
+    contexts = []
+
+    def open_page(node: Node, transport: str = "", endpoint: str = "/bayeux", token: str = "",
+                  before: str = "") -> Page:
+        contexts.append(chrome.new_context())
+        page = contexts[-1].new_page()
+        if before:
+            page.add_init_script(before)
+        page.goto(node.url)
+        page.evaluate(START, [endpoint, transport, token])
+        return page
+    yield open_page
+    for context in contexts:
+        context.close()
