@@ -117,9 +117,11 @@ class TestSubscriptions:
         engine.subscribe(client_id, ["/a"])
         engine.subscribe(client_id, ["/a"])
         engine.unsubscribe(client_id, ["/a"])
-        eventually(lambda: len(events.calls) >= 2)
-        told = [call[2] for call in events.calls if call[:2] == ("changed", client_id)]
-        assert told == [session.version + 1, session.version + 2]
+
+        def told() -> list[int]:
+            return [call[2] for call in events.calls if call[:2] == ("changed", client_id)]
+        eventually(lambda: len(told()) >= 2)
+        assert told() == [session.version + 1, session.version + 2]
         assert engine.session(client_id, session.epoch).version == session.version + 2
 
     def test_a_log_goes_with_its_last_subscriber(self, engine: Engine) -> None:
