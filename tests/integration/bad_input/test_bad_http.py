@@ -79,7 +79,7 @@ METHODS = [Row(f"method {method}", head(f"{method} {MOUNT}", "Content-Length: 0"
            for method in ("PUT", "DELETE", "PATCH", "TRACE", "BREW")]
 
 PATHS = [Row(f"script {path}", head(f"GET {path}"), 404) for path in (
-    f"{MOUNT}.js", f"{MOUNT}/client.js", f"{MOUNT}/client.js.map", f"{MOUNT}/../setup.cfg.js",
+    f"{MOUNT}.js.map", f"{MOUNT}/other.js", f"{MOUNT}/a/client.js", f"{MOUNT}/../setup.cfg.js",
     f"{MOUNT}/%2e%2e/x.js", f"{MOUNT}/../../../etc/passwd%00.js", f"{MOUNT}/..%2f..%2fx.map")]
 
 CALLBACKS = [
