@@ -18,7 +18,7 @@ from typing import Any
 import gevent
 import pytest
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from faye_redis.engines.redis.client import (
     check,
@@ -747,3 +747,24 @@ def test_no_error_of_redis_py_is_left_over(caller: Caller) -> None:
         caller.once("NOSUCHCOMMAND")
     assert not isinstance(caught.value, RedisError)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(("gone", "attempts"), [(1, 2), (2, 2)])
+def test_scripts_that_are_gone_when_a_pipeline_uses_them(
+    redis_server: RedisServer, gone: int, attempts: int
+) -> None:
+    class Flushed(Caller):
+        @retried
+        def runs(self) -> None:
+            self.attempts += 1
+            if self.attempts <= gone:
+                raise NoScriptError("No matching script.")
+
+    caller = Flushed(engine_settings(redis_server))
+    if gone == 1:
+        caller.runs()
+    else:
+        with pytest.raises(EngineUnavailable):
+            caller.runs()
+    assert caller.attempts == attempts
+    caller.client.close()
